@@ -1,0 +1,1 @@
+//! Where do measurements wait until every collector has them?

@@ -1,0 +1,18 @@
+//! How does one vantage see the services, and how does what it saw survive until collectors have it?
+//!
+//! ```text
+//!   plan_memory -> schedule -> probe -> buffer (sled) -> uplink, one per collector (gRPC, mTLS)
+//!                     ^                    ^                 |
+//!                  selfcheck               +---- cursor -----+
+//! ```
+
+pub mod buffer;
+pub mod cli;
+pub mod config;
+pub mod metrics;
+pub mod plan_memory;
+pub mod probe;
+pub mod run;
+pub mod schedule;
+pub mod selfcheck;
+pub mod uplink;

@@ -1,0 +1,1 @@
+//! Which plan does the agent run, and how does it remember it?

@@ -1,0 +1,1 @@
+//! How is one attempt made, and what does it find?

@@ -1,0 +1,1 @@
+//! Which tasks make an agent, and in which order do they stop?

@@ -1,0 +1,1 @@
+//! When is which target probed?

@@ -1,0 +1,1 @@
+//! How do buffered measurements reach one collector?

@@ -1,0 +1,1 @@
+//! What can programs ask the collector, and who may?

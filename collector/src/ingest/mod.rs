@@ -1,0 +1,1 @@
+//! How do batches come in, and when are they acknowledged?

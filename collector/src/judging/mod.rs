@@ -1,0 +1,1 @@
+//! When is which service judged, and what is published?

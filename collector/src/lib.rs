@@ -1,0 +1,20 @@
+//! How do measurements become verdicts that a stranger can check?
+//!
+//! ```text
+//!   ingest (mTLS, check) -> store (dedup, group commit, sync) -> acknowledgement
+//!                              |
+//!                              v
+//!                           judging (shell of uitwijk-judge) -> verdict_log -> api -> ops (CLI), programs
+//! ```
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod ingest;
+pub mod judging;
+pub mod metrics;
+pub mod ops;
+pub mod plans;
+pub mod run;
+pub mod store;
+pub mod verdict_log;

@@ -1,0 +1,1 @@
+//! Which tasks make a collector, and in which order do they stop?

@@ -1,0 +1,1 @@
+//! Where are measurements kept, each exactly once?

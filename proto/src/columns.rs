@@ -1,0 +1,1 @@
+//! How do measurements become columns, and columns measurements?
