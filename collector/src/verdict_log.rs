@@ -1,1 +1,0 @@
-//! What was published, when, and in which order?
