@@ -1,1 +1,136 @@
 //! What does the collector count?
+//!
+//! Names begin with `uitwijk_collector_` and end in their unit. Labels only ever take values from fixed lists or from the
+//! plan, so that no peer can make the number of series grow. The data path keeps its own counts beside its code; these are
+//! the judge's and the API's.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What the name of every metric starts with.
+pub const PREFIX: &str = "uitwijk_collector";
+
+/// Seconds from 0.1 ms to 3 s, for things that should take milliseconds.
+const BUCKETS: [f64; 14] = [0.0001, 0.0003, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0];
+
+fn seconds() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+/// Labels of a published revision; all three come from fixed lists of the judge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerdictLabels {
+    /// Was a failover needed?
+    pub need: &'static str,
+    /// Why?
+    pub cause: &'static str,
+    /// Provisional, final or revised.
+    pub kind: &'static str,
+}
+
+/// Label of a service of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ServiceLabel {
+    /// Its name.
+    pub service: String,
+}
+
+/// Labels of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    /// A method of ours, `other` for everything else.
+    pub method: &'static str,
+    /// Role in the caller's certificate.
+    pub role: &'static str,
+    /// The status with which the answer began, `OK` for streams that began well.
+    pub code: &'static str,
+}
+
+/// Label of what the judge is fed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct InputLabel {
+    /// `rows`, `frontier` or `plan`.
+    pub kind: &'static str,
+}
+
+/// Counts of the judge's shell.
+#[derive(Debug, Clone)]
+pub struct JudgingMetrics {
+    /// Revisions published.
+    pub verdicts: Family<VerdictLabels, Counter>,
+    /// Episodes that have no end yet.
+    pub episodes_open: Family<ServiceLabel, Gauge>,
+    /// How long the judge took for one turn of all services that were due.
+    pub judge_seconds: Histogram,
+    /// From the moment a revision could be known to its publication.
+    pub publish_delay_seconds: Histogram,
+    /// What the judge was fed.
+    pub inputs: Family<InputLabel, Counter>,
+    /// Measurements that the judge was fed.
+    pub rows: Counter,
+    /// Entries in the verdict log.
+    pub log_entries: Gauge,
+    /// Publications that the log refused or could not write.
+    pub log_failures: Counter,
+    /// Watchers that were told that they fell behind.
+    pub watchers_lagged: Counter,
+    /// 1 while the judge waits for what agents kept while the collector was away.
+    pub catching_up: Gauge,
+}
+
+impl Default for JudgingMetrics {
+    fn default() -> Self {
+        Self {
+            verdicts: Family::default(),
+            episodes_open: Family::default(),
+            judge_seconds: seconds(),
+            publish_delay_seconds: seconds(),
+            inputs: Family::default(),
+            rows: Counter::default(),
+            log_entries: Gauge::default(),
+            log_failures: Counter::default(),
+            watchers_lagged: Counter::default(),
+            catching_up: Gauge::default(),
+        }
+    }
+}
+
+impl JudgingMetrics {
+    /// Puts them into a registry.
+    pub fn register(&self, r: &mut Registry) {
+        r.register("verdicts", "Revisions of verdicts published", self.verdicts.clone());
+        r.register("episodes_open", "Episodes that have no end yet", self.episodes_open.clone());
+        r.register("judge_seconds", "Time the judge took for one turn", self.judge_seconds.clone());
+        let help = "From the moment a revision could be known (slot end plus grace, or the deciding arrival) to its \
+                    publication";
+        r.register("publish_delay_seconds", help, self.publish_delay_seconds.clone());
+        r.register("judge_inputs", "Messages that the judge was fed", self.inputs.clone());
+        r.register("judge_rows", "Measurements that the judge was fed", self.rows.clone());
+        r.register("verdict_log_entries", "Entries in the verdict log", self.log_entries.clone());
+        r.register("verdict_log_failures", "Publications that could not be written", self.log_failures.clone());
+        r.register("watchers_lagged", "Watchers that were told that they fell behind", self.watchers_lagged.clone());
+        let help = "1 while the judge waits for what agents kept while the collector was away";
+        r.register("catching_up", help, self.catching_up.clone());
+    }
+}
+
+/// Counts of the API.
+#[derive(Debug, Clone, Default)]
+pub struct ApiMetrics {
+    /// Calls by method, role and status.
+    pub calls: Family<CallLabels, Counter>,
+    /// Watchers of verdicts and plans now.
+    pub watchers: Gauge,
+}
+
+impl ApiMetrics {
+    /// Puts them into a registry.
+    pub fn register(&self, r: &mut Registry) {
+        r.register("api_calls", "Calls by method, role of the caller and status", self.calls.clone());
+        r.register("api_watchers", "Streams of verdicts and plans that are open", self.watchers.clone());
+    }
+}

@@ -1,1 +1,5 @@
 //! What can programs ask the collector, and who may?
+
+mod access;
+
+pub use access::AccessLayer;

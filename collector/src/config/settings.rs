@@ -183,7 +183,7 @@ fn length(text: &str, least: Millis, most: Millis) -> Result<Millis, String> {
 
 fn number<T>(text: &str, least: T, most: T) -> Result<T, String>
 where
-    T: FromStr + PartialOrd + std::fmt::Display,
+    T: FromStr + Copy + PartialOrd + std::fmt::Display,
 {
     match text.parse::<T>() {
         Ok(n) if n >= least && n <= most => Ok(n),
