@@ -1,1 +1,19 @@
-//! placeholder
+//! Was a failover needed, would it have helped, and did it happen?
+//!
+//! A verdict is a function of evidence, topology and policy. There is no clock, file, socket, task, hash order or
+//! floating point in here; time is handed in, shares are compared as whole numbers, and every tie is specified.
+
+mod clock;
+pub mod evidence;
+pub mod explain;
+pub mod live;
+pub mod topology;
+pub mod verdict;
+
+pub use evidence::{Evidence, Sample, Taken};
+pub use explain::{Language, explain};
+pub use live::Live;
+pub use topology::{Topology, UnknownService};
+pub use verdict::{
+    Cause, EpisodeId, Execution, Finding, Need, Observation, Rejected, Revision, RevisionKind, Segment, WouldChange,
+};

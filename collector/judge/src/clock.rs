@@ -1,0 +1,149 @@
+//! Whose clock is wrong, and by how much?
+//!
+//! ```text
+//!   agent's clock      started -------- finished
+//!   collector's clock                      | arrived?     finished > arrived: the agent's clock leads, at least so much
+//! ```
+//!
+//! A record cannot arrive before it exists, so one that seems to proves a lead. A lag cannot be proven one way; agents
+//! measure their offset against the collector two ways and ship it, and that value is believed before the proof.
+//! Both are kept per agent and stretch (one hard window) by rules that do not depend on the order of arrival, and are
+//! applied when the evidence is read, so that a proof that comes late moves what came before it.
+//! Only whole slots matter to the judge: an offset moves an agent's samples by the nearest number of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uitwijk_model::{Elapsed, WallTime};
+
+use crate::topology::{AgentIx, Topology};
+
+/// One stretch of one agent: the greatest lead that was proven, and the last offset that was measured.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stretch {
+    proven: i64,
+    measured: Option<(i64, i64)>,
+}
+
+/// Offsets of all agents' clocks over time. Agents whose clock was always right take no room.
+#[derive(Debug, Clone)]
+pub(crate) struct Leads {
+    slot_us: i64,
+    stretch: i64,
+    correct_us: i64,
+    agents: Vec<BTreeMap<i64, Stretch>>,
+    known: usize,
+}
+
+impl Leads {
+    pub(crate) fn new(topology: &Topology) -> Self {
+        let micros = |ms: u64| i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Self {
+            slot_us: micros(topology.slot.millis().0),
+            stretch: topology.spans.hard_window,
+            correct_us: micros(topology.policy.clock_correct.0).max(1),
+            agents: vec![BTreeMap::new(); topology.agents.len()],
+            known: 0,
+        }
+    }
+
+    /// Learns from one record; answers the first slot whose samples moved, if any did.
+    pub(crate) fn observe(
+        &mut self,
+        v: AgentIx,
+        slot: i64,
+        started: WallTime,
+        total: Option<Elapsed>,
+        arrived: WallTime,
+        offset: Option<i64>,
+    ) -> Option<i64> {
+        let total = i64::try_from(total.unwrap_or_default().as_micros()).unwrap_or(i64::MAX);
+        let lead = started.micros_since(arrived).saturating_add(total);
+        let proven = if lead >= self.correct_us { lead } else { 0 };
+        let measured = offset.filter(|o| o.unsigned_abs() >= self.correct_us.unsigned_abs());
+        if proven == 0 && measured.is_none() {
+            return None;
+        }
+        let bucket = slot.div_euclid(self.stretch);
+        let before = self.earliest(v, slot);
+        let entry = self.agents[v].entry(bucket).or_default();
+        let old = *entry;
+        entry.proven = entry.proven.max(proven);
+        entry.measured = entry.measured.max(measured.map(|o| (slot, o)));
+        if entry.proven == old.proven && entry.measured == old.measured {
+            return None;
+        }
+        self.known += 1;
+        let first = bucket.saturating_sub(1).saturating_mul(self.stretch);
+        Some(before.min(first.saturating_sub(self.widest())))
+    }
+
+    /// Whether any clock was ever wrong.
+    pub(crate) const fn any(&self) -> bool {
+        self.known > 0
+    }
+
+    /// Lead of an agent's clock at a slot of its own, microseconds.
+    pub(crate) fn lead(&self, v: AgentIx, slot: i64) -> i64 {
+        let Some(map) = self.agents.get(v).filter(|m| !m.is_empty()) else { return 0 };
+        let bucket = slot.div_euclid(self.stretch);
+        let near = map.range(bucket.saturating_sub(1)..=bucket.saturating_add(1));
+        let (mut proven, mut measured) = (0, None);
+        for (_, s) in near {
+            proven = proven.max(s.proven);
+            measured = measured.max(s.measured);
+        }
+        measured.map_or(proven, |(_, offset)| offset)
+    }
+
+    /// By how many slots an agent's samples at a slot of its own must go back.
+    pub(crate) fn shift(&self, v: AgentIx, slot: i64) -> i64 {
+        let lead = self.lead(v, slot);
+        lead.saturating_add(self.slot_us / 2).div_euclid(self.slot_us)
+    }
+
+    /// Every shift that an agent's samples may have, each once, in order.
+    pub(crate) fn shifts(&self, v: AgentIx) -> BTreeSet<i64> {
+        let mut all = BTreeSet::from([0]);
+        for &bucket in self.agents[v].keys() {
+            for near in [-1, 0, 1] {
+                all.insert(self.shift(v, bucket.saturating_add(near).saturating_mul(self.stretch)));
+            }
+        }
+        all
+    }
+
+    /// The earliest slot of true time that a slot of an agent may land in.
+    pub(crate) fn earliest(&self, v: AgentIx, slot: i64) -> i64 {
+        if self.any() { slot.saturating_sub(self.shift(v, slot)).min(slot) } else { slot }
+    }
+
+    /// The widest shift in either direction.
+    pub(crate) fn widest(&self) -> i64 {
+        if !self.any() {
+            return 0;
+        }
+        let all = (0..self.agents.len()).flat_map(|v| self.shifts(v));
+        all.map(i64::saturating_abs).max().unwrap_or(0)
+    }
+
+    pub(crate) fn drop_before(&mut self, slot: i64) {
+        let first = slot.div_euclid(self.stretch).saturating_sub(2);
+        for map in &mut self.agents {
+            if !map.is_empty() {
+                *map = map.split_off(&first);
+            }
+        }
+        self.known = self.agents.iter().map(BTreeMap::len).sum();
+    }
+
+    pub(crate) fn moved(&self, old: &Topology, new: &Topology) -> Self {
+        let mut moved = Self::new(new);
+        for (a, map) in old.agents.iter().zip(&self.agents) {
+            if let Some(v) = new.agent(&a.id) {
+                moved.agents[v].clone_from(map);
+            }
+        }
+        moved.known = moved.agents.iter().map(BTreeMap::len).sum();
+        moved
+    }
+}
