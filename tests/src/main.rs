@@ -1,2 +1,3 @@
-//! placeholder
+//! The fleet in one binary: agent, collector, command-line tool, demo. See the library.
+
 fn main() {}
