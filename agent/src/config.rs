@@ -1,1 +1,0 @@
-//! What may an operator set?

@@ -1,1 +1,0 @@
-//! When is which target probed?
