@@ -1,1 +1,0 @@
-//! How do measurements become columns, and columns measurements?
