@@ -1,14 +1,18 @@
 //! The fleet in one binary: agent, collector, command-line tool, demo. See the library.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use uitwijk_model::Millis;
 use uitwijk_tests::demo::story::Outage;
 use uitwijk_tests::demo::{self, DemoOptions};
-use uitwijk_tests::fleet;
+use uitwijk_tests::fleet::{self, prepare};
+use uitwijk_tests::world::tls::SiteCertificate;
+use uitwijk_tests::world::{World, WorldOptions, control};
 
 /// Plays and measures a whole fleet on this machine.
 #[derive(Debug, Parser)]
@@ -36,6 +40,29 @@ enum Command {
         /// removed.
         #[arg(long, default_value_os_t = std::env::temp_dir().join("uitwijk-demo"))]
         dir: PathBuf,
+    },
+    /// Writes certificates, plan and configurations for the containers of
+    /// deploy/compose into a new directory.
+    Prepare {
+        /// The directory.
+        dir: PathBuf,
+        /// Length of a slot, 500ms to 10s; the judge's times scale with it.
+        #[arg(long, default_value = "10s", value_parser = slot)]
+        slot: Millis,
+    },
+    /// Serves the services that a prepared fleet watches, until it is stopped.
+    Targets {
+        /// A directory made by `prepare`.
+        dir: PathBuf,
+        /// Length of a slot, as prepared.
+        #[arg(long, default_value = "10s", value_parser = slot)]
+        slot: Millis,
+        /// First port of the sites.
+        #[arg(long, default_value_t = prepare::FIRST_SITE_PORT)]
+        first_port: u16,
+        /// Port that takes turns of the world (plain HTTP, for trials only).
+        #[arg(long, default_value_t = 8080)]
+        control_port: u16,
     },
     /// The agent, as `uitwijk-agent`.
     #[command(disable_help_flag = true)]
@@ -75,7 +102,37 @@ fn main() -> ExitCode {
         Command::Collector(rest) => uitwijk_collector::cli::main(rest.named("uitwijk-collector")),
         Command::Uitwijk(rest) => uitwijk_collector::ops::main(rest.named("uitwijk")),
         Command::Demo { outage, slot, exit, dir } => play(outage, slot, exit, dir),
+        Command::Prepare { dir, slot } => ended("prepare the fleet", prepare::prepare(&dir, slot.into())),
+        Command::Targets { dir, slot, first_port, control_port } => {
+            ended("serve the targets", targets(&dir, slot, first_port, control_port))
+        }
     }
+}
+
+fn ended(what: &str, result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot {what}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn targets(dir: &Path, slot: Millis, first_port: u16, control_port: u16) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let ip = Ipv4Addr::UNSPECIFIED;
+        let certificate = SiteCertificate::load(&dir.join("pki"))?;
+        let world = Arc::new(World::start(&WorldOptions { ip, first_port, slot: slot.into() }, &certificate)?);
+        let _control = control::listen(world, ip, control_port)?;
+        eprintln!("serving sites from port {first_port} on, turns on port {control_port}");
+        let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => Ok(result?),
+            _ = stop.recv() => Ok(()),
+        }
+    })
 }
 
 fn play(outage: Outage, slot: Millis, exit: bool, dir: PathBuf) -> ExitCode {

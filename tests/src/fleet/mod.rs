@@ -21,12 +21,15 @@ use tonic::transport::Channel;
 use uitwijk_identity::{ClientOptions, Identity, Role};
 use uitwijk_model::{AgentId, Region, Vantage, Zone};
 
+pub mod config;
 pub mod link;
 pub mod pki;
 pub mod plan;
+pub mod prepare;
 pub mod process;
 
 use crate::world::dns::Resolver;
+use crate::world::tls::SiteCertificate;
 use crate::world::{REGIONS, World, WorldOptions, ZONES};
 use link::Link;
 use pki::Pki;
@@ -109,8 +112,10 @@ impl Fleet {
         for role in [Role::Operator, Role::Viewer] {
             pki.issue(&Identity { name: role.label().to_owned(), role }, &[])?;
         }
-        let world = World::start(&WorldOptions { ip: Ipv4Addr::LOCALHOST, first_port: 0, slot: options.slot })?;
-        fs::write(dir.join("pki/world-ca.pem"), &world.ca_pem)?;
+        let certificate = SiteCertificate::create()?;
+        certificate.save(&dir.join("pki"))?;
+        let world_options = WorldOptions { ip: Ipv4Addr::LOCALHOST, first_port: 0, slot: options.slot };
+        let world = World::start(&world_options, &certificate)?;
         let plan = plan::plan_yaml(&world.sites(), &dir.join("pki/world-ca.pem"), options.slot);
         fs::write(dir.join("plan.yaml"), plan)?;
 
@@ -200,15 +205,8 @@ impl Fleet {
         let identity = Identity { name: name.to_owned(), role: Role::Collector(Region::new(region)?) };
         let tls = self.pki.issue(&identity, &["127.0.0.1".to_owned(), "localhost".to_owned()])?;
         let data = self.dir.join("data").join(name);
-        let config = format!(
-            "name: {name}\nlisten: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0\ndata_dir: {data}\nplan_file: {plan}\ntls:\n  \
-             ca_file: {ca}\n  cert_file: {cert}\n  key_file: {key}\n",
-            data = data.display(),
-            plan = self.dir.join("plan.yaml").display(),
-            ca = tls.ca_file.display(),
-            cert = tls.cert_file.display(),
-            key = tls.key_file.display(),
-        );
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = config::collector(name, loopback, loopback, &data, &self.dir.join("plan.yaml"), &tls);
         self.program("collector", name, &config, env)
     }
 
@@ -224,20 +222,9 @@ impl Fleet {
         let vantage = Vantage { region: Region::new(region)?, zone: Zone::new(zone)? };
         let tls = self.pki.issue(&Identity::agent(&AgentId::new(name)?, vantage), &[])?;
         let data = self.dir.join("data").join(name);
-        let collectors: String = links
-            .iter()
-            .map(|(collector, link)| format!("  - name: {collector}\n    url: https://{}\n", link.address()))
-            .collect();
-        let config = format!(
-            "admin_listen: 127.0.0.1:0\ndata_dir: {data}\nresolver: {resolver}\nbuffer:\n  disk_bytes_max: 64MiB\n  \
-             ballast_bytes: 1MiB\ntls:\n  ca_file: {ca}\n  cert_file: {cert}\n  key_file: {key}\n\
-             collectors:\n{collectors}",
-            data = data.display(),
-            resolver = resolver.address(),
-            ca = tls.ca_file.display(),
-            cert = tls.cert_file.display(),
-            key = tls.key_file.display(),
-        );
+        let urls = links.iter().map(|(collector, link)| (collector.as_str(), format!("https://{}", link.address())));
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = config::agent(loopback, &data, Some(resolver.address()), &tls, urls);
         self.program("agent", name, &config, env)
     }
 

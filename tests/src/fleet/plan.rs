@@ -91,5 +91,6 @@ fn policy_yaml(slot_ms: u64) -> String {
     let fields = |p: &Policy| serde_json::to_value(p).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
     let (standard, scaled) = (fields(&standard), fields(&scaled));
     let changed = scaled.iter().filter(|(key, value)| standard.get(*key) != Some(value));
-    changed.fold(String::from("policy:\n"), |text, (key, value)| format!("{text}  {key}: {value}\n"))
+    let lines: String = changed.map(|(key, value)| format!("  {key}: {value}\n")).collect();
+    if lines.is_empty() { lines } else { format!("policy:\n{lines}") }
 }

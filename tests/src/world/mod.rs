@@ -21,9 +21,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub mod control;
 pub mod dns;
 pub mod forward;
 pub mod port;
@@ -32,6 +32,7 @@ pub mod tls;
 use dns::Resolver;
 use forward::{bad_gateway, forward};
 use port::{Handler, Port};
+use tls::SiteCertificate;
 
 /// The regions of the world.
 pub const REGIONS: [&str; 2] = ["NL", "IE"];
@@ -70,10 +71,27 @@ pub struct Sites {
     pub controls: BTreeMap<&'static str, SocketAddr>,
 }
 
+impl Sites {
+    /// Where everything would listen from a first port on, one number after the other; with 0, on any free ports.
+    pub fn numbered(ip: Ipv4Addr, first_port: u16) -> Self {
+        let mut next = first_port;
+        let mut address = || {
+            let number = next;
+            next += u16::from(next != 0);
+            SocketAddr::from((ip, number))
+        };
+        let entry = address();
+        let regions = REGIONS.into_iter().map(|region| (region, address())).collect();
+        let zones = REGIONS.into_iter().flat_map(|region| ZONES.map(|zone| (region, zone)));
+        let zones = zones.map(|place| (place, address())).collect();
+        let partner = address();
+        let controls = CONTROLS.into_iter().map(|control| (control, address())).collect();
+        Self { entry, regions, zones, partner, controls }
+    }
+}
+
 /// Two services in two regions, with everything around them.
 pub struct World {
-    /// The authority that signed the sites' certificates, as PEM.
-    pub ca_pem: String,
     entry: Port,
     /// The region behind the public name.
     active: Arc<Mutex<&'static str>>,
@@ -114,17 +132,12 @@ impl World {
     /// Starts every site.
     ///
     /// # Errors
-    /// When a certificate cannot be made or a port cannot be had.
-    pub fn start(options: &WorldOptions) -> anyhow::Result<Self> {
-        let (tls, ca_pem) = tls::acceptor()?;
+    /// When the certificate is not usable or a port cannot be had.
+    pub fn start(options: &WorldOptions, certificate: &SiteCertificate) -> anyhow::Result<Self> {
+        let tls = certificate.acceptor()?;
         let stop = CancellationToken::new();
-        let mut next = options.first_port;
-        let mut open = |tls: Option<&TlsAcceptor>, handler: Handler| {
-            let number = next;
-            next += u16::from(next != 0);
-            Port::open(options.ip, number, tls.cloned(), handler)
-        };
-        // HTTPS ports first, in a fixed order, so that fixed numbers can be documented; the inner ones come after.
+        let numbers = Sites::numbered(options.ip, options.first_port);
+        let open = |at: SocketAddr, handler: Handler| Port::open(options.ip, at.port(), Some(tls.clone()), handler);
         let active = Arc::new(Mutex::new(REGIONS[0]));
         let partner_http = Port::open(options.ip, 0, None, constant(r#"{"status":"ok","partner":"idp"}"#))?;
         let partner_up = watch_partner(partner_http.address(), options.slot, stop.clone());
@@ -149,24 +162,25 @@ impl World {
             zones_by_region.insert(region, zones);
         }
         let inner = fronts_inner.iter().map(|(&region, (http, _))| (region, http.address())).collect();
-        let entry = open(Some(&tls), entry_handler(active.clone(), inner, options.slot))?;
+        let entry = open(numbers.entry, entry_handler(active.clone(), inner, options.slot))?;
         let mut regions = BTreeMap::new();
         for (region, (http, handler)) in fronts_inner {
-            let https = open(Some(&tls), handler)?;
+            let https = open(numbers.regions[region], handler)?;
             let mut zones = BTreeMap::new();
             for (zone, (http, handler)) in zones_by_region.remove(region).unwrap_or_default() {
-                zones.insert(zone, ZoneSite { https: open(Some(&tls), handler)?, http });
+                let https = open(numbers.zones[&(region, zone)], handler)?;
+                zones.insert(zone, ZoneSite { https, http });
             }
             regions.insert(region, RegionSite { https, http, zones });
         }
-        let https = open(Some(&tls), constant(r#"{"status":"ok","partner":"idp"}"#))?;
+        let https = open(numbers.partner, constant(r#"{"status":"ok","partner":"idp"}"#))?;
         let partner = PartnerSite { https, http: partner_http };
         let mut controls = BTreeMap::new();
         for control in CONTROLS {
-            controls.insert(control, open(Some(&tls), constant(r#"{"status":"ok"}"#))?);
+            controls.insert(control, open(numbers.controls[control], constant(r#"{"status":"ok"}"#))?);
         }
         let _stop = stop.drop_guard();
-        Ok(Self { ca_pem, entry, active, regions, partner, controls, ip: options.ip, _stop })
+        Ok(Self { entry, active, regions, partner, controls, ip: options.ip, _stop })
     }
 
     /// Where everything listens.
