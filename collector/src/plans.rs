@@ -1,1 +1,142 @@
 //! Which plan is in force, and which were before?
+//!
+//! ```text
+//!   plan file --read, check--> current ---> subscribers (agents, judge, streams)
+//!                                 |
+//!                                 +-------> plans/REVISION-VERSION.json, one file for each plan that ever was in force
+//! ```
+//!
+//! An agent that was away for hours delivers what it measured under an older plan, so targets and slot lengths of every
+//! plan that was in force stay known. Each target gets a number once, so that the data path compares numbers and
+//! never texts; the numbers live as long as the process and are on no disk.
+//!
+//! The choice left aside is to keep only the current plan and to refuse the rest as unknown targets. It would lose good
+//! measurements whenever a plan changes while an agent is cut off.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use uitwijk_model::{AgentId, Plan, PlanVersion, SlotLength, TargetId, Vantage};
+
+/// The plan in force, with what agents are sent of it.
+#[derive(Debug, PartialEq)]
+pub struct CurrentPlan {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Its content hash.
+    pub version: PlanVersion,
+    /// Its canonical JSON.
+    pub json: Bytes,
+}
+
+impl CurrentPlan {
+    fn of(plan: Plan) -> Self {
+        let json = Bytes::from(plan.to_canonical_json());
+        Self { version: plan.version(), plan: Arc::new(plan), json }
+    }
+
+    /// Where the plan says that an agent stands; absent when it is not enrolled.
+    #[must_use]
+    pub fn place_of(&self, agent: &AgentId) -> Option<&Vantage> {
+        self.plan.agents.get(agent)
+    }
+}
+
+/// Number of a target, the same everywhere in this process.
+pub type TargetNumber = u32;
+
+/// What measurements are checked against. A snapshot: it never changes.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    targets: HashMap<TargetId, TargetNumber>,
+    slot_lengths: Vec<SlotLength>,
+}
+
+impl Known {
+    /// A target of any plan that was ever in force, with its id to share.
+    #[must_use]
+    pub fn target(&self, text: &str) -> Option<(TargetNumber, &TargetId)> {
+        self.targets.get_key_value(text).map(|(id, number)| (*number, id))
+    }
+
+    /// Slot lengths of all plans, that of the newest first.
+    #[must_use]
+    pub fn slot_lengths(&self) -> &[SlotLength] {
+        &self.slot_lengths
+    }
+}
+
+/// The plan in force and all that were.
+#[derive(Debug)]
+pub struct Plans {
+    current: watch::Sender<Arc<CurrentPlan>>,
+    known: RwLock<Arc<Known>>,
+    numbers: Mutex<Numbers>,
+}
+
+/// Numbers of targets, also of those in no known plan (rows of a plan whose file was removed by hand).
+#[derive(Debug, Default)]
+struct Numbers(HashMap<TargetId, TargetNumber>);
+
+impl Numbers {
+    fn of(&mut self, target: &str) -> TargetNumber {
+        if let Some(&number) = self.0.get(target) {
+            return number;
+        }
+        let number = TargetNumber::try_from(self.0.len()).unwrap_or(TargetNumber::MAX);
+        self.0.insert(TargetId::from_wire(target), number);
+        number
+    }
+}
+
+impl Plans {
+    /// Plans that come from no file; for tests and replays.
+    #[must_use]
+    pub fn fixed(plan: Plan) -> Self {
+        let plans = Self {
+            current: watch::Sender::new(Arc::new(CurrentPlan::of(plan))),
+            known: RwLock::default(),
+            numbers: Mutex::default(),
+        };
+        plans.learn(&plans.current().plan);
+        plans
+    }
+
+    /// The plan in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<CurrentPlan> {
+        self.current.borrow().clone()
+    }
+
+    /// The plan in force and each that follows.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<CurrentPlan>> {
+        self.current.subscribe()
+    }
+
+    /// What measurements are checked against now.
+    #[must_use]
+    pub fn known(&self) -> Arc<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The number of a target, known or not.
+    #[must_use]
+    pub fn number_of(&self, target: &str) -> TargetNumber {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).of(target)
+    }
+
+    /// Adds the targets and the slot length of a plan to what is known.
+    fn learn(&self, plan: &Plan) {
+        let mut known = Known::clone(&self.known());
+        for target in plan.targets() {
+            let number = self.number_of(target.id.as_str());
+            known.targets.entry(target.id).or_insert(number);
+        }
+        known.slot_lengths.retain(|&length| length != plan.slot);
+        known.slot_lengths.insert(0, plan.slot);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+    }
+}
