@@ -125,7 +125,10 @@ impl Target {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(bad("it has a path or a query"));
         }
-        let authority = uri.authority().filter(|a| !a.as_str().contains('@')).ok_or_else(|| bad("no host"))?;
+        let authority = uri.authority().ok_or_else(|| bad("no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("it has a user name, but the certificate says who you are"));
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().ok_or_else(|| bad("no port"))?;
         let name = ServerName::try_from(server_name.unwrap_or(&host).to_owned())
@@ -187,9 +190,7 @@ impl Connector {
         expect_collector(&tls, addr)?;
         let mut greeting = Vec::with_capacity(64);
         match tokio::time::timeout(self.options.greeting_timeout, tls.read_buf(&mut greeting)).await {
-            Ok(Ok(0)) => {
-                Err(ConnectError::Network { addr, reason: "it closed the connection, it may have too many".to_owned() })
-            }
+            Ok(Ok(0)) => Err(ConnectError::closed(addr)),
             Ok(Err(error)) => Err(ConnectError::from_tls(addr, &ca_file, &error)),
             Ok(Ok(_)) | Err(_) => Ok(Greeted { greeting, read: 0, tls }),
         }

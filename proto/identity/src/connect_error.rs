@@ -164,14 +164,18 @@ impl ConnectError {
         }
     }
 
+    /// The server hung up without a reason.
+    pub(crate) fn closed(addr: SocketAddr) -> Self {
+        Self::Network { addr, reason: "it closed the connection at once, it may have too many".to_owned() }
+    }
+
     /// Sorts what the TLS library said.
     pub(crate) fn from_tls(addr: SocketAddr, ca_file: &str, error: &io::Error) -> Self {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
-            let reason = match error.kind() {
-                io::ErrorKind::UnexpectedEof => "it closed the connection in the TLS handshake".to_owned(),
-                _ => error.to_string(),
+            return match error.kind() {
+                io::ErrorKind::UnexpectedEof => Self::closed(addr),
+                _ => Self::Network { addr, reason: error.to_string() },
             };
-            return Self::Network { addr, reason };
         };
         match tls {
             TlsError::InvalidCertificate(error) => Self::from_certificate(addr, ca_file, error),
@@ -191,9 +195,13 @@ impl ConnectError {
             CertificateError::NotValidYetContext { not_before, .. } => {
                 Self::NotYetValid { addr, not_before: Some(wall(*not_before)) }
             }
-            CertificateError::UnknownIssuer => Self::UnknownAuthority { addr, ca_file: ca_file.to_owned() },
+            // A bad signature is most often that of another authority by the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Self::UnknownAuthority { addr, ca_file: ca_file.to_owned() }
+            }
             CertificateError::NotValidForNameContext { expected, presented } => {
-                let names = presented.iter().map(|name| plain_name(name)).collect();
+                let hosts = presented.iter().filter(|name| !name.contains("://"));
+                let names = hosts.map(|name| plain_name(name)).collect();
                 Self::WrongName { addr, expected: expected.to_str().into_owned(), presented: names }
             }
             other => Self::BadCertificate { addr, reason: other.to_string() },
@@ -203,13 +211,13 @@ impl ConnectError {
     fn from_alert(addr: SocketAddr, alert: AlertDescription) -> Self {
         let reason = match alert {
             AlertDescription::CertificateExpired => "expired or not valid yet by its clock",
-            AlertDescription::UnknownCA => "not signed by an authority that it knows",
+            AlertDescription::UnknownCA | AlertDescription::DecryptError => "not signed by an authority that it knows",
             AlertDescription::CertificateRequired => "it wants one and got none",
             AlertDescription::CertificateUnknown => {
                 "it names no agent, collector, viewer or operator (a URI of the form uitwijk://...)"
             }
             AlertDescription::UnsupportedCertificate => "it is not made for use by clients",
-            AlertDescription::BadCertificate | AlertDescription::DecryptError => "it is malformed or badly signed",
+            AlertDescription::BadCertificate => "malformed",
             AlertDescription::CertificateRevoked => "revoked",
             other => return Self::Tls { addr, reason: format!("it sent the alert {other:?}") },
         };

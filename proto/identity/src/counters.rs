@@ -80,7 +80,7 @@ impl HandshakeFailure {
             TlsError::InvalidCertificate(error) => match error {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-                CertificateError::UnknownIssuer => Self::UnknownAuthority,
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
                 CertificateError::Other(_) => Self::NoIdentity,
                 _ => Self::Other,
             },

@@ -101,14 +101,16 @@ pub const CA_FILE: &str = "ca.pem";
 pub const CA_KEY_FILE: &str = "ca-key.pem";
 
 impl Authority {
-    /// Makes a new one.
+    /// Makes a new one; a number is added to its name.
     ///
     /// # Errors
     /// When the library cannot make a key.
     pub fn create(name: &str, validity: Validity) -> Result<Self, IssueError> {
         let key = KeyPair::generate()?;
         let mut params = dated(validity);
-        params.distinguished_name.push(DnType::CommonName, name);
+        // Two authorities of one name are hard to tell apart for people and programs alike, so the key gives it a number.
+        let number: String = params.key_identifier(&key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        params.distinguished_name.push(DnType::CommonName, format!("{name} {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate_pem = params.self_signed(&key)?.pem();

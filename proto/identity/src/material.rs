@@ -107,7 +107,7 @@ fn authorities(path: &Path, pem: &[u8]) -> Result<RootCertStore, CredentialsErro
             key: "tls.ca_file",
             path: path.to_owned(),
             number: i + 1,
-            reason: error.to_string(),
+            reason: plain(&error),
         })?;
     }
     Ok(roots)
@@ -134,8 +134,18 @@ fn certified_key(
             key: "tls.cert_file",
             path: files.cert_file.clone(),
             number: 1,
-            reason: error.to_string(),
+            reason: plain(&error),
         }),
+    }
+}
+
+/// What the TLS library says, without its guess that a certificate is that of a peer.
+fn plain(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "not an X.509 certificate".to_owned(),
+        rustls::Error::InvalidCertificate(reason) => reason.to_string(),
+        rustls::Error::General(reason) => reason.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -193,7 +203,7 @@ fn warn_of_foreign_certificate(
         return;
     };
     let Some((first, rest)) = key.cert.split_first() else { return };
-    if let Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) =
+    if let Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) =
         verifier.verify_client_cert(first, rest, now)
     {
         tracing::warn!(

@@ -134,11 +134,12 @@ impl Acceptor {
     }
 
     async fn admit(&self, tcp: TcpStream, addr: SocketAddr, peers: &mpsc::Sender<TlsPeerStream>) {
-        let Some((tls, peer)) = self.handshake(tcp, addr).await else { return };
+        let Some((mut tls, peer)) = self.handshake(tcp, addr).await else { return };
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
             self.counters.count_over_connections();
             let identity = &peer.identity;
             tracing::warn!(%addr, %identity, connections_max = self.limits.connections_max, "too many connections, this one dropped");
+            let _ = tokio::time::timeout(LET_GO_LIMIT, tls.shutdown()).await;
             return;
         };
         self.counters.count_established();
@@ -158,7 +159,7 @@ impl Acceptor {
             },
             Ok(Err((error, tcp))) => {
                 let failed = self.fail(addr, HandshakeFailure::of(&error), &error.to_string());
-                let _ = tokio::time::timeout(Duration::from_secs(1), let_go(tcp)).await;
+                let _ = tokio::time::timeout(LET_GO_LIMIT, let_go(tcp)).await;
                 failed
             }
             Err(_) => self.fail(addr, HandshakeFailure::Timeout, "the handshake took too long"),
@@ -179,6 +180,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
+
+/// A refused connection is gone by then, whatever the other side does.
+const LET_GO_LIMIT: Duration = Duration::from_secs(1);
 
 /// Closes after the other side had the chance to read the alert: closing with unread bytes resets the connection, and
 /// a reset may overtake what was sent.
