@@ -36,7 +36,7 @@ mod traceparent;
 mod trail;
 
 pub use env::ProberEnv;
-pub use prober::{Prober, unmeasured};
+pub use prober::Prober;
 
 use net::address::Address;
 

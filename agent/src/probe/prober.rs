@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument as _;
 use uitwijk_model::plan::ProbeKind;
 use uitwijk_model::{
     Measurement, Millis, Observer, Outcome, Phases, ServedBy, Slot, Target, TargetId, Unmeasured, WallTime,
@@ -30,7 +29,8 @@ use super::{ProberError, traceparent};
 pub struct Prober {
     target: TargetId,
     objective: Millis,
-    timeout: Duration,
+    timeout: Millis,
+    retries: u8,
     kind: Kind,
     dialer: Dialer,
     served: ServedRule,
@@ -91,7 +91,8 @@ impl Prober {
         Ok(Self {
             target: target.id.clone(),
             objective: target.objective,
-            timeout: target.probe.timeout.into(),
+            timeout: target.probe.timeout,
+            retries: target.probe.retries,
             dialer: Dialer::new(&target.probe, kind.home()),
             kind,
             served,
@@ -105,33 +106,47 @@ impl Prober {
         &self.target
     }
 
-    /// Makes one attempt. It ends within the timeout of the probe and a small margin, whatever the target does.
+    /// Attempts after a failed one within the slot.
+    #[must_use]
+    pub const fn retries(&self) -> u8 {
+        self.retries
+    }
+
+    /// The longest an attempt takes.
+    #[must_use]
+    pub const fn timeout(&self) -> Millis {
+        self.timeout
+    }
+
+    /// Makes one attempt, in the current span, whose trace the target is told. It ends within the timeout of the probe and a small margin, whatever the target does.
     pub async fn attempt(&self, slot: Slot, attempt: u8, scheduled: WallTime, observer: Observer) -> Measurement {
-        let span = tracing::info_span!(
-            "attempt",
-            probe.target = %self.target,
-            probe.slot = slot.0,
-            probe.attempt = attempt,
-            probe.outcome = tracing::field::Empty,
-            probe.reason = tracing::field::Empty,
-            probe.total_us = tracing::field::Empty,
-            http.response.status_code = tracing::field::Empty,
-        );
-        async {
-            let mut measurement = unmeasured(&self.target, slot, attempt, scheduled, Unmeasured::Local, observer);
-            measurement.started = self.env.clock().wall();
-            self.measure(&mut measurement).await;
-            record(&measurement);
-            measurement
+        let mut measurement = self.nothing_yet(slot, attempt, scheduled, observer);
+        self.measure(&mut measurement).await;
+        measurement
+    }
+
+    fn nothing_yet(&self, slot: Slot, attempt: u8, scheduled: WallTime, observer: Observer) -> Measurement {
+        Measurement {
+            target: self.target.clone(),
+            slot,
+            attempt,
+            scheduled,
+            started: self.env.clock().wall(),
+            outcome: Outcome::Unmeasured(Unmeasured::Local),
+            total: None,
+            phases: Phases::default(),
+            http_status: None,
+            served: None,
+            hops: Vec::new(),
+            certificate_expires: None,
+            observer,
         }
-        .instrument(span)
-        .await
     }
 
     async fn measure(&self, measurement: &mut Measurement) {
         let traceparent = traceparent::of_attempt();
         let trail = Trail::begin(Arc::clone(self.env.clock()));
-        let fetched = tokio::time::timeout(self.timeout, self.fetch(&trail, &traceparent)).await;
+        let fetched = tokio::time::timeout(self.timeout.into(), self.fetch(&trail, &traceparent)).await;
         trail.stop();
         let facts = trail.facts();
         measurement.certificate_expires = certificate::earliest_expiry(&facts.chain);
@@ -206,44 +221,5 @@ impl Prober {
             Answer::Bare => Clues { addresses: &peer, ..Clues::default() },
         };
         self.served.find(&clues, self.env.places())
-    }
-}
-
-/// The measurement of a turn in which no attempt was made, or none that says anything of the target.
-#[must_use]
-pub fn unmeasured(
-    target: &TargetId,
-    slot: Slot,
-    attempt: u8,
-    scheduled: WallTime,
-    reason: Unmeasured,
-    observer: Observer,
-) -> Measurement {
-    Measurement {
-        target: target.clone(),
-        slot,
-        attempt,
-        scheduled,
-        started: scheduled,
-        outcome: Outcome::Unmeasured(reason),
-        total: None,
-        phases: Phases::default(),
-        http_status: None,
-        served: None,
-        hops: Vec::new(),
-        certificate_expires: None,
-        observer,
-    }
-}
-
-fn record(measurement: &Measurement) {
-    let span = tracing::Span::current();
-    span.record("probe.outcome", measurement.outcome.label());
-    span.record("probe.reason", measurement.outcome.reason());
-    if let Some(total) = measurement.total {
-        span.record("probe.total_us", total.as_micros());
-    }
-    if let Some(status) = measurement.http_status {
-        span.record("http.response.status_code", status);
     }
 }

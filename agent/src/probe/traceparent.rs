@@ -1,11 +1,11 @@
 //! Which trace does a probe belong to, as the target may see it?
 
-use uitwijk_telemetry as _;
+use uitwijk_telemetry::context::current_traceparent;
 
 /// The W3C trace context of the current span; a fresh one, marked as not recorded, when nothing is traced. A target that
 /// logs it can then still be searched for the attempt's id.
 pub(crate) fn of_attempt() -> String {
-    fresh()
+    current_traceparent().unwrap_or_else(fresh)
 }
 
 fn fresh() -> String {

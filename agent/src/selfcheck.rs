@@ -1,1 +1,0 @@
-//! How well is the observer itself?
