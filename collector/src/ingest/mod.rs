@@ -13,6 +13,4 @@
 //!
 //! Nothing is acknowledged and nothing is judged before the sync of its group returned.
 
-mod judge_input;
-
-pub use judge_input::JudgeInput;
+pub use crate::judging::{AcceptedRows, JudgeInput};

@@ -4,16 +4,135 @@
 //!   committer --Writes (one group)--> HotStore.write     atomic, on disk when it returns
 //!   judge, API <--records, pages----- HotStore.scan
 //!
-//!   batches   key: first scheduled time, agent, boot, sequence      value: the batch as it came, and which rows count
-//!   small     ledgers, frontiers, the serial                        written in the same group as the rows they count
+//!   batches   key.rs, record.rs    the batch as it came, and which of its rows count
+//!   small     small.rs             ledgers, frontiers, the serial: in the same group as the rows they count
 //! ```
 //!
 //! A batch stays as it came: columns in, columns out. What was not fresh in it is masked, not removed. No record spans more
-//! than one minute of scheduled time, so a reader of a time range looks no further back than that.
+//! than [`RECORD_SPAN`] of scheduled time, so a reader of a time range looks no further back than that.
 //!
 //! The choice left aside is one key per measurement. It answers point reads, which nobody asks for, and costs twenty times
 //! the writes.
 
-mod accepted;
+mod disk;
+mod error;
+mod format;
+mod hot;
+mod key;
+mod ledger;
+mod mask;
+mod memory;
+mod query;
+mod record;
+mod records;
+pub mod small;
 
-pub use accepted::AcceptedRows;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uitwijk_model::{Clock, WallTime};
+
+pub use crate::judging::AcceptedRows;
+pub use disk::{DiskOptions, DiskStore};
+pub use error::{OpenError, StoreError};
+pub use format::FORMAT;
+pub use hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+pub use key::{RECORD_SPAN, RecordKey};
+pub use ledger::{ISLANDS_MAX, Ledger};
+pub use mask::Mask;
+pub use memory::{Failing, MemoryStore};
+pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};
+pub use record::StoredBatch;
+pub use records::Records;
+
+/// Records removed in one step, so that a writer never waits long for the journal.
+const REMOVED_PER_STEP: usize = 256;
+
+/// Measurements on disk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    hot: Arc<dyn HotStore>,
+    damaged: Arc<AtomicU64>,
+}
+
+impl Store {
+    /// Opens a store, or makes one in an empty or missing directory.
+    ///
+    /// # Errors
+    /// When the directory is not one of ours, of a newer format, in use, not writable or damaged.
+    pub fn open(dir: &Path, options: DiskOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Ok(Self::over(Arc::new(DiskStore::open(dir, options, clock)?)))
+    }
+
+    /// A store over any keys and values.
+    #[must_use]
+    pub fn over(hot: Arc<dyn HotStore>) -> Self {
+        Self { hot, damaged: Arc::default() }
+    }
+
+    pub(crate) fn hot(&self) -> Arc<dyn HotStore> {
+        self.hot.clone()
+    }
+
+    /// Batches with rows scheduled from `from` to `to`, and some beside them.
+    #[must_use]
+    pub fn records(&self, from: WallTime, to: WallTime) -> Records<'static> {
+        Records::new(self.hot(), from, to, |_| true)
+    }
+
+    /// What the judge needs after a start: all rows that count of batches with rows since then, in order of scheduled time
+    /// of their first row. Damaged records are counted, logged and left out. Reads the disk.
+    pub fn recover(&self, since: WallTime) -> impl Iterator<Item = Result<AcceptedRows, StoreError>> + use<> {
+        let store = self.clone();
+        self.records(since, WallTime::from_micros(i64::MAX)).filter_map(move |batch| {
+            match batch.and_then(|batch| batch.accepted()) {
+                Ok(rows) if rows.rows.is_empty() => None,
+                Ok(rows) => Some(Ok(rows)),
+                Err(error) => store.note_damage(&error).err().map(Err),
+            }
+        })
+    }
+
+    /// Ledgers, frontiers and the serial as they are on disk. Reads the disk.
+    ///
+    /// # Errors
+    /// When the store fails, or the state is damaged.
+    pub fn small(&self) -> Result<small::SmallState, StoreError> {
+        small::read(&self.hot.small()?)
+    }
+
+    /// Removes a bounded number of the records whose rows were all scheduled before a moment, oldest first, and says how
+    /// many; 0 means that none is left. Reads and writes the disk.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn remove_before(&self, moment: WallTime) -> Result<usize, StoreError> {
+        // A record that begins a span earlier has ended by then.
+        self.hot.remove_below(&key::key_at(moment.minus(RECORD_SPAN)), REMOVED_PER_STEP)
+    }
+
+    /// Space taken on disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.hot.disk_bytes()
+    }
+
+    /// Damaged records met since the start.
+    #[must_use]
+    pub fn damaged_records(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Counts damage of one record as 1; any other error ends what was going on.
+    pub(crate) fn note_damage(&self, error: &StoreError) -> Result<u64, StoreError> {
+        match error {
+            StoreError::Damaged(what) => {
+                self.damaged.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(record = %what, "damaged record left out");
+                Ok(1)
+            }
+            other => Err(other.clone()),
+        }
+    }
+}

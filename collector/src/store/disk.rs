@@ -1,0 +1,209 @@
+//! How are keys and values kept on disk?
+//!
+//! By fjall: a write goes to a journal, the journal is synced once per group, and the rest happens in the background. When a
+//! write fails (a full disk), fjall refuses all further ones, and rightly: it cannot know what the disk holds. So
+//! this file closes it and opens it again, which reads back what did reach the disk, but only once a probe shows that the disk
+//! takes writes again. Until then reads are still served.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use uitwijk_model::Clock;
+
+use super::error::reason;
+use super::format;
+use super::hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+use super::{OpenError, StoreError};
+
+/// How fjall is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// Cache of blocks read from disk.
+    pub cache_bytes: u64,
+    /// The journals' size at which the memory tables are written out.
+    pub journal_bytes_max: u64,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20 }
+    }
+}
+
+/// A store in a directory.
+pub struct DiskStore {
+    dir: PathBuf,
+    options: DiskOptions,
+    clock: Arc<dyn Clock>,
+    /// Absent only while it is opened again, or when that failed.
+    open: RwLock<Option<Open>>,
+    failed: AtomicBool,
+}
+
+struct Open {
+    database: Database,
+    batches: Keyspace,
+    small: Keyspace,
+}
+
+impl std::fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskStore").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl DiskStore {
+    /// Opens a store, or makes one in an empty or missing directory.
+    ///
+    /// # Errors
+    /// When the directory is not one of ours, of a newer format, in use, not writable or damaged.
+    pub fn open(dir: &Path, options: DiskOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        format::prepare(dir)?;
+        let open = Open::at(dir, options).map_err(|e| OpenError::of_fjall(dir, e))?;
+        let open = RwLock::new(Some(open));
+        Ok(Self { dir: dir.to_path_buf(), options, clock, open, failed: AtomicBool::new(false) })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<Open>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a failed write: waits for nothing, and opens again if the disk takes writes.
+    fn reopen(&self) -> Result<(), StoreError> {
+        format::probe(&self.dir).map_err(|e| StoreError::Write(e.to_string()))?;
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        // The lock of the directory goes with the old handle.
+        *open = None;
+        let again = Open::at(&self.dir, self.options).map_err(|e| StoreError::Write(reason(&e)))?;
+        *open = Some(again);
+        self.failed.store(false, Ordering::Release);
+        tracing::info!(dir = %self.dir.display(), "store opened again after a failed write");
+        Ok(())
+    }
+}
+
+impl Open {
+    fn at(dir: &Path, options: DiskOptions) -> fjall::Result<Self> {
+        let database = Database::builder(dir.join("hot"))
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes_max)
+            .manual_journal_persist(true)
+            .worker_threads(2)
+            .open()?;
+        // Values are tens of kilobytes and never change: kept apart from the keys they are written twice in their life
+        // (journal and blob file), and not once per level.
+        let separated = KvSeparationOptions::default().separation_threshold(1024);
+        let batches = database.keyspace("batches", || {
+            KeyspaceCreateOptions::default().manual_journal_persist(true).with_kv_separation(Some(separated))
+        })?;
+        let small = database.keyspace("small", || KeyspaceCreateOptions::default().manual_journal_persist(true))?;
+        Ok(Self { database, batches, small })
+    }
+
+    fn write(&self, writes: &Writes, clock: &dyn Clock) -> fjall::Result<WriteTimes> {
+        let began = clock.elapsed();
+        let mut batch = self.database.batch();
+        for (key, value) in &writes.batches {
+            batch.insert(&self.batches, key.as_slice(), value.as_slice());
+        }
+        for (key, value) in &writes.small {
+            match value {
+                Some(value) => batch.insert(&self.small, key.as_slice(), value.as_slice()),
+                None => batch.remove(&self.small, key.as_slice()),
+            }
+        }
+        batch.commit()?;
+        let written = clock.elapsed();
+        self.database.persist(PersistMode::SyncData)?;
+        let synced = clock.elapsed();
+        Ok(WriteTimes { total: synced.since(began), sync: synced.since(written) })
+    }
+
+    fn scan(&self, range: Range<&[u8]>, wanted: &dyn Fn(&[u8]) -> bool, limits: ScanLimits) -> fjall::Result<ScanPart> {
+        let mut part = ScanPart::default();
+        let (mut keys, mut bytes) = (0, 0);
+        for guard in self.batches.range(range) {
+            let full = keys >= limits.keys_max || bytes >= limits.bytes_max;
+            if full {
+                part.next = Some(Bytes::copy_from_slice(&guard.key()?));
+                break;
+            }
+            let (key, value) = guard.into_inner_if(|key| wanted(key))?;
+            keys += 1;
+            if let Some(value) = value {
+                bytes += value.len();
+                part.entries.push((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)));
+            }
+        }
+        Ok(part)
+    }
+
+    fn remove_below(&self, key: &[u8], max: usize) -> fjall::Result<usize> {
+        let mut batch = self.database.batch();
+        for guard in self.batches.range(..key).take(max) {
+            batch.remove(&self.batches, guard.key()?);
+        }
+        let removed = batch.len();
+        batch.commit()?;
+        Ok(removed)
+    }
+}
+
+const BUSY: &str = "it is being opened again after a failed write";
+
+impl HotStore for DiskStore {
+    fn write(&self, writes: &Writes) -> Result<WriteTimes, StoreError> {
+        if self.failed.load(Ordering::Acquire) {
+            self.reopen()?;
+        }
+        let done = match &*self.read() {
+            Some(open) => open.write(writes, &*self.clock).map_err(|e| StoreError::Write(reason(&e))),
+            None => Err(StoreError::Write(BUSY.into())),
+        };
+        if done.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    fn scan(
+        &self,
+        range: Range<&[u8]>,
+        wanted: &dyn Fn(&[u8]) -> bool,
+        limits: ScanLimits,
+    ) -> Result<ScanPart, StoreError> {
+        if range.start >= range.end {
+            return Ok(ScanPart::default());
+        }
+        match &*self.read() {
+            Some(open) => open.scan(range, wanted, limits).map_err(|e| StoreError::Read(reason(&e))),
+            None => Err(StoreError::Read(BUSY.into())),
+        }
+    }
+
+    fn small(&self) -> Result<Vec<Entry>, StoreError> {
+        let open = self.read();
+        let open = open.as_ref().ok_or_else(|| StoreError::Read(BUSY.into()))?;
+        let copy = |guard: fjall::Guard| guard.into_inner().map(|(k, v)| (copied(&k), copied(&v)));
+        open.small.iter().map(|guard| copy(guard).map_err(|e| StoreError::Read(reason(&e)))).collect()
+    }
+
+    fn remove_below(&self, key: &[u8], max: usize) -> Result<usize, StoreError> {
+        match &*self.read() {
+            Some(open) => open.remove_below(key, max).map_err(|e| StoreError::Write(reason(&e))),
+            None => Err(StoreError::Write(BUSY.into())),
+        }
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.read().as_ref().and_then(|open| open.database.disk_space().ok()).unwrap_or(0)
+    }
+}
+
+fn copied(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
