@@ -14,11 +14,13 @@ pub mod admin;
 pub mod context;
 mod health;
 pub mod logging;
+mod losses;
 mod process;
 pub mod signals;
 mod traces;
 mod writer;
 
 pub use health::Health;
+pub use losses::LossMetrics;
 pub use process::ProcessMetrics;
 pub use traces::TraceCounts;

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::losses::LossMetrics;
 use crate::traces::{Env, TraceCounts, Traces, Wish, wish};
 use crate::writer::Lines;
 
@@ -108,6 +109,12 @@ impl Guard {
     #[must_use]
     pub fn trace_counts(&self) -> Option<Arc<TraceCounts>> {
         self.traces.as_ref().map(|traces| traces.counts.clone())
+    }
+
+    /// Both of the above as metrics, for the registry of the process.
+    #[must_use]
+    pub fn metrics(&self) -> LossMetrics {
+        LossMetrics { lines: self.lines.clone(), spans: self.trace_counts() }
     }
 
     /// Log lines dropped because nobody read them.
