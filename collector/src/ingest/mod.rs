@@ -13,4 +13,6 @@
 //!
 //! Nothing is acknowledged and nothing is judged before the sync of its group returned.
 
-pub use crate::judging::{AcceptedRows, JudgeInput};
+mod judge_input;
+
+pub use judge_input::JudgeInput;

@@ -14,6 +14,7 @@
 //! The choice left aside is one key per measurement. It answers point reads, which nobody asks for, and costs twenty times
 //! the writes.
 
+mod accepted;
 mod disk;
 mod error;
 mod format;
@@ -33,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uitwijk_model::{Clock, WallTime};
 
-pub use crate::judging::AcceptedRows;
+pub use accepted::AcceptedRows;
 pub use disk::{DiskOptions, DiskStore};
 pub use error::{OpenError, StoreError};
 pub use format::FORMAT;

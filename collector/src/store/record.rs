@@ -12,9 +12,9 @@ use uitwijk_proto::columns::{Limits, Rows};
 use uitwijk_proto::v1;
 
 use super::StoreError;
+use super::accepted::AcceptedRows;
 use super::key::RecordKey;
 use super::mask::Mask;
-use crate::judging::AcceptedRows;
 
 const VERSION: u8 = 1;
 

@@ -1,0 +1,23 @@
+//! What is the judge told, and in which order?
+
+use std::sync::Arc;
+
+use uitwijk_model::{AgentId, Plan, WallTime};
+
+use crate::store::AcceptedRows;
+
+/// One message to the judge. Everything in it is on disk.
+#[derive(Debug, Clone)]
+pub enum JudgeInput {
+    /// Rows that were not there before.
+    Rows(AcceptedRows),
+    /// Everything that this agent scheduled before `through` came before this message.
+    Frontier {
+        /// The agent.
+        agent: AgentId,
+        /// Agent's clock; never goes back for one agent.
+        through: WallTime,
+    },
+    /// A new plan is in force.
+    Plan(Arc<Plan>),
+}

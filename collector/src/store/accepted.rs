@@ -1,0 +1,16 @@
+//! What does the judge get of a batch that was stored?
+
+use uitwijk_model::{AgentId, Measurement, Vantage, WallTime};
+
+/// Rows of one agent that are on disk and were not there before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptedRows {
+    /// Who measured.
+    pub agent: AgentId,
+    /// Where it stood.
+    pub vantage: Vantage,
+    /// When the batch came in, collector's clock.
+    pub arrived: WallTime,
+    /// In order of sequence; at least one.
+    pub rows: Vec<Measurement>,
+}
