@@ -1,0 +1,146 @@
+//! How is sled kept honest?
+//!
+//! Records live in sled's default tree under their big-endian number, the buffer's own entries in the tree `meta`.
+//! Four things are done around it. `flush` does not make data survive a power loss, so the data file is open here once more
+//! and is synced after it. A panic inside sled on damaged data is an error like any other. After
+//! an error it cannot go on: the owner closes it and opens it again. And closing may hang on a flush thread
+//! that died, so it happens on a thread of its own that is waited for only so long.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::options::Faults;
+
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    /// The disk is full, gone, or not ours to write.
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+    /// What is on disk makes no sense.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(e) if !matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => {
+                Self::Disk(e)
+            }
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+/// An open store.
+pub(super) struct Store {
+    db: sled::Db,
+    meta: sled::Tree,
+    data: File,
+    path: PathBuf,
+    faults: Arc<Faults>,
+}
+
+/// A key and its value.
+pub(super) type Entry = (sled::IVec, sled::IVec);
+
+impl Store {
+    pub(super) fn open(path: &Path, faults: &Arc<Faults>) -> Result<Self, StoreError> {
+        faults.check()?;
+        let config = sled::Config::new().path(path).cache_capacity(1 << 20).flush_every_ms(Some(500));
+        let (db, meta) = guarded(|| {
+            let db = config.open()?;
+            let meta = db.open_tree("meta")?;
+            Ok((db, meta))
+        })?;
+        let data = File::options().write(true).open(path.join("db"))?;
+        let store = Self { db, meta, data, path: path.to_owned(), faults: faults.clone() };
+        store.sync()?;
+        File::open(path)?.sync_all()?;
+        Ok(store)
+    }
+
+    /// Adds a record; returns the length of the one that had its number.
+    pub(super) fn insert(&self, key: u64, record: &[u8]) -> Result<Option<usize>, StoreError> {
+        self.faults.check()?;
+        guarded(|| Ok(self.db.insert(key.to_be_bytes(), record)?.map(|old| old.len())))
+    }
+
+    /// Removes a record and returns it.
+    pub(super) fn remove(&self, key: u64) -> Result<Option<sled::IVec>, StoreError> {
+        self.faults.check()?;
+        guarded(|| self.db.remove(key.to_be_bytes()))
+    }
+
+    /// The first record at or after a number.
+    pub(super) fn at_or_after(&self, key: u64) -> Result<Option<(u64, sled::IVec)>, StoreError> {
+        let found = guarded(|| match self.db.get(key.to_be_bytes())? {
+            Some(record) => Ok(Some((key.to_be_bytes().to_vec().into(), record))),
+            None => self.db.range(key.to_be_bytes()..).next().transpose(),
+        })?;
+        let Some((key, record)) = found else { return Ok(None) };
+        let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| StoreError::Damaged(format!("record number {key:?}")))?;
+        Ok(Some((u64::from_be_bytes(key), record)))
+    }
+
+    pub(super) fn put_meta(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.faults.check()?;
+        guarded(|| self.meta.insert(key, value).map(drop))
+    }
+
+    pub(super) fn remove_meta(&self, key: &[u8]) -> Result<(), StoreError> {
+        self.faults.check()?;
+        guarded(|| self.meta.remove(key).map(drop))
+    }
+
+    pub(super) fn all_meta(&self) -> Result<Vec<Entry>, StoreError> {
+        guarded(|| self.meta.iter().collect())
+    }
+
+    /// Returns when everything before is on the disk.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.faults.check()?;
+        guarded(|| self.db.flush())?;
+        Ok(self.data.sync_data()?)
+    }
+
+    /// What it takes on disk.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        let length = |path: PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+        let files = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let blobs = fs::read_dir(self.path.join("blobs")).into_iter().flatten().flatten();
+        files.chain(blobs).map(|entry| entry.path()).filter(|path| path.is_file()).map(length).sum()
+    }
+
+    /// Closes it; false when it is still not closed after a while, and then its folder must be left alone.
+    pub(super) fn close(self) -> bool {
+        let (done, closed) = mpsc::channel();
+        let closing = std::thread::Builder::new().name("buffer-close".into()).spawn(move || {
+            let _ = guarded(|| {
+                drop(self);
+                Ok(())
+            });
+            let _ = done.send(());
+        });
+        closing.is_ok() && closed.recv_timeout(CLOSE_WAIT).is_ok()
+    }
+}
+
+fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => Ok(result?),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(StoreError::Damaged(format!("the store panicked: {}", text.unwrap_or("no reason given"))))
+        }
+    }
+}
