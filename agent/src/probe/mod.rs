@@ -35,6 +35,9 @@ mod tls;
 mod traceparent;
 mod trail;
 
+#[cfg(test)]
+mod tests;
+
 pub use env::ProberEnv;
 pub use prober::Prober;
 

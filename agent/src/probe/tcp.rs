@@ -57,7 +57,10 @@ impl TcpTarget {
         }
         match &self.expect {
             Some(expect) => listen(&mut stream, expect, trail).await,
-            None => Ok(()),
+            None => {
+                trail.answered();
+                Ok(())
+            }
         }
     }
 

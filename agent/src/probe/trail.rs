@@ -170,7 +170,7 @@ impl Trail {
         }
     }
 
-    /// The last byte of the answer is in.
+    /// The last byte of the answer is in, or none was to come.
     pub(crate) fn answered(&self) {
         let now = self.now();
         self.state().marks.last_byte = Some(now);
@@ -181,10 +181,11 @@ impl Trail {
         self.state().marks.first_byte.is_some()
     }
 
-    /// Whether the request could not be written.
+    /// Whether the request did not leave in full before anything came back.
     pub(crate) fn has_send_failed(&self) -> bool {
         let marks = self.state().marks;
-        marks.send_failed && marks.first_byte.is_none()
+        let unsent = marks.send.is_none_or(|send| send.to.is_none());
+        marks.first_byte.is_none() && (marks.send_failed || unsent)
     }
 
     /// Notes facts.
@@ -249,13 +250,15 @@ impl Marks {
 
     fn phases(&self, cut: Elapsed) -> Phases {
         let length = |span: Option<Span>| span.map(|s| s.length(cut));
+        // An attempt that was done without a byte of an answer had nothing to wait for.
+        let waited = self.first_byte.is_some() || self.last_byte.is_none();
         let wait_from = self.send.and_then(|s| s.to).or(self.listening);
         Phases {
             dns: length(self.dns),
             connect: length(self.connect),
             tls: length(self.tls),
             send: length(self.send),
-            wait: wait_from.map(|from| self.first_byte.unwrap_or(cut).since(from)),
+            wait: wait_from.filter(|_| waited).map(|from| self.first_byte.unwrap_or(cut).since(from)),
             transfer: self.first_byte.map(|from| self.last_byte.unwrap_or(cut).since(from)),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,7 +62,7 @@ pub(crate) async fn exchange(
     } else {
         let io = TokioIo::new(Stamped::plain(dialed.link, trail.clone()));
         let (mut sender, connection) =
-            http1::Builder::new().max_buf_size(HEAD_BYTES_MAX.into()).handshake(io).await.map_err(failed)?;
+            http1::Builder::new().max_header_size(HEAD_BYTES_MAX.into()).handshake(io).await.map_err(failed)?;
         drive(connection, async { receive(sender.send_request(message).await, limits, &failed, trail).await }).await
     }
 }
@@ -121,7 +122,7 @@ fn failure_of(error: &hyper::Error, asked: bool, trail: &Trail) -> Failure {
         if fault == Fault::TlsHandshake { Fault::Protocol } else { fault }
     } else if error.is_parse_too_large() {
         Fault::TransferTooLarge
-    } else if error.is_parse() || is_http2_violation(error) {
+    } else if error.is_parse() || is_malformed(error) || is_http2_violation(error) {
         Fault::Protocol
     } else if trail.has_received() {
         Fault::TransferClosed
@@ -132,6 +133,12 @@ fn failure_of(error: &hyper::Error, asked: bool, trail: &Trail) -> Failure {
     };
     let cause = error.source().map(|e| format!(": {e}")).unwrap_or_default();
     Failure::down(fault, format!("{error}{cause}"))
+}
+
+/// Whether a body was not framed as HTTP/1.1 says; hyper reports that as bad data, not as a parse error.
+fn is_malformed(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|e| e.downcast_ref::<io::Error>());
+    io.is_some_and(|e| matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// Whether the server broke the rules of HTTP/2, as opposed to closing or resetting.
