@@ -16,3 +16,6 @@ pub mod run;
 pub mod schedule;
 pub mod selfcheck;
 pub mod uplink;
+
+/// What this agent calls itself where it connects.
+pub const USER_AGENT: &str = concat!("uitwijk-agent/", env!("CARGO_PKG_VERSION"));

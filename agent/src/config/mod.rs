@@ -24,7 +24,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use uitwijk_identity::TlsFiles;
 use uitwijk_model::Millis;
+use uitwijk_telemetry::logging::LogOptions;
 
 pub use settings::{SETTINGS, Setting};
 pub use size::ByteSize;
@@ -35,13 +37,15 @@ pub struct Config {
     /// Folder for the buffer and the remembered plan.
     pub data_dir: PathBuf,
     /// The files that say who this agent is.
-    pub tls: Tls,
+    pub tls: TlsFiles,
     /// Where measurements go; at least one, in order of preference for plans of equal revision.
     pub collectors: Vec<Collector>,
     /// Address of `/metrics` and the health pages.
     pub admin_listen: SocketAddr,
     /// How much the buffer may hold.
     pub buffer: BufferConfig,
+    /// Resolver for probes whose target names none; those of the system when absent.
+    pub resolver: Option<SocketAddr>,
     /// Attempts that may run at one moment.
     pub in_flight_max: u32,
     /// Slots per target that are written down as missed after a pause.
@@ -49,22 +53,11 @@ pub struct Config {
     /// How batches are compressed on the wire.
     pub compression: Compression,
     /// What is logged and how.
-    pub log: Log,
+    pub log: LogOptions,
     /// How the agent stops.
     pub stop: Stop,
     /// Threads that run the agent.
     pub worker_threads: u16,
-}
-
-/// The files that say who this agent is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Authorities that collectors are trusted by.
-    pub ca_file: PathBuf,
-    /// Our certificate chain.
-    pub cert_file: PathBuf,
-    /// Its key.
-    pub key_file: PathBuf,
 }
 
 /// One place that measurements go to.
@@ -92,24 +85,6 @@ pub enum Compression {
     None,
     /// By zstd.
     Zstd,
-}
-
-/// What is logged and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// Lines for people or objects for programs.
-    pub format: LogFormat,
-    /// Directives such as `info,uitwijk_agent::uplink=debug`.
-    pub filter: String,
-}
-
-/// Shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// How the agent stops.
@@ -245,7 +220,7 @@ impl Config {
     #[must_use]
     pub fn restart_keys(&self, other: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (print::texts(self), print::texts(other));
-        let applied = ["collectors", "log.filter"];
+        let applied = ["collectors"];
         ours.iter()
             .zip(&theirs)
             .filter(|((key, a), (_, b))| a != b && !applied.contains(key))

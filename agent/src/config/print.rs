@@ -1,6 +1,6 @@
 //! How is the resolved configuration shown?
 
-use super::{Compression, Config, LogFormat};
+use super::{Compression, Config};
 
 /// Every key but the list of collectors as text, and the collectors as one text, in the order of the table.
 pub(super) fn texts(c: &Config) -> Vec<(&'static str, String)> {
@@ -8,10 +8,6 @@ pub(super) fn texts(c: &Config) -> Vec<(&'static str, String)> {
     let compression = match c.compression {
         Compression::None => "none",
         Compression::Zstd => "zstd",
-    };
-    let format = match c.log.format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
     };
     vec![
         ("data_dir", c.data_dir.display().to_string()),
@@ -22,10 +18,11 @@ pub(super) fn texts(c: &Config) -> Vec<(&'static str, String)> {
         ("admin_listen", c.admin_listen.to_string()),
         ("buffer.disk_bytes_max", c.buffer.disk_bytes_max.to_string()),
         ("buffer.ballast_bytes", c.buffer.ballast_bytes.to_string()),
+        ("resolver", c.resolver.map(|a| a.to_string()).unwrap_or_default()),
         ("in_flight_max", c.in_flight_max.to_string()),
         ("missed_slots_max", c.missed_slots_max.to_string()),
         ("compression", compression.to_owned()),
-        ("log.format", format.to_owned()),
+        ("log.format", c.log.format.to_string()),
         ("log.filter", c.log.filter.clone()),
         ("stop.grace", c.stop.grace.to_string()),
         ("stop.drain", c.stop.drain.to_string()),

@@ -17,7 +17,7 @@ pub struct Setting {
     pub key: &'static str,
     /// What a value looks like, for help.
     pub value: &'static str,
-    /// The value when nobody sets it; `None` when somebody must.
+    /// The value when nobody sets it, empty for nothing; `None` when somebody must.
     pub default: Option<&'static str>,
     /// What it does.
     pub help: &'static str,
@@ -47,6 +47,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("buffer.disk_bytes_max", "SIZE", Some("256MiB"), "Disk space that the buffer may take, 8MiB to 1TiB"),
     setting("buffer.ballast_bytes", "SIZE", Some("4MiB"), "Space set aside for a full disk, 0 to 1GiB"),
+    setting(
+        "resolver",
+        "ADDR",
+        Some(""),
+        "Resolver for probes whose target names none, instead of those of the system",
+    ),
     setting("in_flight_max", "N", Some("256"), "Attempts that may run at one moment, 1 to 65536"),
     setting("missed_slots_max", "N", Some("30"), "Slots per target written down as missed after a pause, 0 to 1000"),
     setting("compression", "none|zstd", Some("none"), "How batches are compressed on the wire"),

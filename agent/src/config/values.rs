@@ -6,13 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use uitwijk_identity::TlsFiles;
 use uitwijk_model::Millis;
+use uitwijk_telemetry::logging::{LogFormat, LogOptions};
 
 use super::settings::find;
-use super::{
-    BufferConfig, ByteSize, Collector, CollectorText, Compression, Config, Given, Log, LogFormat, Mistake, Origin,
-    Stop, Tls,
-};
+use super::{BufferConfig, ByteSize, Collector, CollectorText, Compression, Config, Given, Mistake, Origin, Stop};
 
 /// A buffer, a cursor and a task each; more is a mistake.
 const COLLECTORS_MAX: usize = 8;
@@ -27,6 +26,7 @@ pub(super) fn resolve(given: &Given, mistakes: &mut Vec<Mistake>) -> Option<Conf
     let admin_listen = v.address("admin_listen");
     let disk_bytes_max = v.within("buffer.disk_bytes_max", ByteSize(8 << 20)..=ByteSize(1 << 40));
     let ballast_bytes = v.within("buffer.ballast_bytes", ByteSize(0)..=ByteSize(1 << 30));
+    let resolver = v.optional_address("resolver");
     let in_flight_max = v.within("in_flight_max", 1..=65_536);
     let missed_slots_max = v.within("missed_slots_max", 0..=1000);
     let compression = v.one_of("compression", &[("none", Compression::None), ("zstd", Compression::Zstd)]);
@@ -37,14 +37,15 @@ pub(super) fn resolve(given: &Given, mistakes: &mut Vec<Mistake>) -> Option<Conf
     let worker_threads = v.within("worker_threads", 1..=64);
     Some(Config {
         data_dir: data_dir?,
-        tls: Tls { ca_file: ca_file?, cert_file: cert_file?, key_file: key_file? },
+        tls: TlsFiles { ca_file: ca_file?, cert_file: cert_file?, key_file: key_file? },
         collectors: collectors?,
         admin_listen: admin_listen?,
         buffer: BufferConfig { disk_bytes_max: disk_bytes_max?, ballast_bytes: ballast_bytes? },
+        resolver: resolver?,
         in_flight_max: in_flight_max?,
         missed_slots_max: missed_slots_max?,
         compression: compression?,
-        log: Log { format: format?, filter: filter? },
+        log: LogOptions { format: format?, filter: filter? },
         stop: Stop { grace: grace?, drain: drain? },
         worker_threads: worker_threads?,
     })
@@ -114,6 +115,15 @@ impl Values<'_> {
         self.mistake(&origin, key, message)
     }
 
+    /// `Some(None)` when there is none, `None` when what there is cannot be used.
+    #[allow(clippy::option_option, reason = "the outer one is that of every key here")]
+    fn optional_address(&mut self, key: &'static str) -> Option<Option<SocketAddr>> {
+        match self.text(key)?.0.is_empty() {
+            true => Some(None),
+            false => self.address(key).map(Some),
+        }
+    }
+
     fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
         let (text, origin) = self.text(key)?;
         match text.parse() {
@@ -173,7 +183,7 @@ impl Values<'_> {
     }
 }
 
-/// `https://host[:port]` and nothing more: identity is by certificate, so there is no place for a password.
+/// `https://host:port` and nothing more: identity is by certificate, so there is no place for a password.
 fn check_url(url: &str) -> Result<(), String> {
     let shown = super::print::masked(url);
     let refuse = |why: &str| Err(format!("{shown:?} {why}: write https://host:port"));
@@ -182,6 +192,7 @@ fn check_url(url: &str) -> Result<(), String> {
         (Some("https"), Some(authority)) if authority.as_str().contains('@') => refuse("carries a user or password"),
         (Some("https"), Some(authority)) if authority.host().is_empty() => refuse("has no host"),
         (Some("https"), Some(_)) if !matches!(uri.path(), "" | "/") || uri.query().is_some() => refuse("has a path"),
+        (Some("https"), Some(authority)) if authority.port_u16().is_none() => refuse("has no port"),
         (Some("https"), Some(_)) => Ok(()),
         _ => refuse("is not an https URL with a host"),
     }

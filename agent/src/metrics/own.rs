@@ -93,6 +93,18 @@ pub struct CollectorMetrics {
 }
 
 impl CollectorMetrics {
+    /// The collector that it is about.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Agent's clock minus this collector's.
+    #[allow(clippy::cast_precision_loss, reason = "an offset is far below 2^52 microseconds")]
+    pub fn clock_offset_us(&self, us: i64) {
+        self.clock_offset.set(us as f64 / 1e6);
+    }
+
     /// Rows that this collector refused.
     pub fn refused(&self, reason: &'static str, rows: u64) {
         self.refused.get_or_create(&self.labels(reason)).inc_by(rows);
@@ -119,6 +131,10 @@ pub struct AgentMetrics {
     pub loop_lag: Seconds,
     /// Bytes of the buffer on disk.
     pub buffer_bytes: Gauge,
+    /// Bytes of measurements that are only in memory.
+    pub buffer_memory_bytes: Gauge,
+    /// Writes of the buffer that failed.
+    pub buffer_failures: Gauge,
     /// When our certificate expires.
     pub certificate_expiry: Gauge,
     /// Targets in the plan whose probe cannot be made here.
@@ -186,6 +202,7 @@ impl AgentMetrics {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.board.clone()));
+        registry.register_collector(Box::new(uitwijk_telemetry::ProcessMetrics));
         let own = registry.sub_registry_with_prefix("uitwijk_agent");
         self.build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         own.register("build_info", "Version of the agent", self.build.clone());
@@ -199,6 +216,10 @@ impl AgentMetrics {
         let lag = "How late the event loop ran in the second before";
         own.register_with_unit("loop_lag", lag, Unit::Seconds, self.loop_lag.clone());
         own.register_with_unit("buffer", "Size of the buffer on disk", Unit::Bytes, self.buffer_bytes.clone());
+        let memory = "Measurements that are only in memory";
+        own.register_with_unit("buffer_memory", memory, Unit::Bytes, self.buffer_memory_bytes.clone());
+        let failures = "Writes of the buffer that failed since the start";
+        own.register("buffer_write_failures", failures, self.buffer_failures.clone());
         let expiry = "When the agent's certificate expires, seconds since the epoch";
         own.register("certificate_expiry_timestamp_seconds", expiry, self.certificate_expiry.clone());
         let broken = "Targets of the plan whose probe cannot be made on this agent";

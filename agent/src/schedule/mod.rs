@@ -27,4 +27,5 @@ mod turn;
 pub use flights::Flights;
 pub use ring::{Ring, Step, Turn};
 pub use runner::{Complete, Recorder, Runner, RunnerOptions};
+pub(crate) use turn::unmeasured;
 pub use turn::{Attempts, Work};

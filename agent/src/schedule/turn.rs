@@ -60,7 +60,7 @@ pub(super) fn retry_at(
     (wanted && at.plus(probe.timeout()) <= next_turn).then_some(at)
 }
 
-/// One attempt in a span of its own. It always gives a measurement: a probe that does not end is unmeasured.
+/// One attempt, in a span of its own whose trace the target is told. It always gives a measurement: a probe that does not end is unmeasured.
 pub(super) async fn attempt(
     probe: Arc<dyn Attempts>,
     turn: Turn,
@@ -70,11 +70,13 @@ pub(super) async fn attempt(
     let target = turn.target.clone();
     let span = tracing::info_span!(
         "attempt",
-        target = %turn.target,
-        slot = turn.slot.0,
-        attempt = number,
-        outcome = tracing::field::Empty,
-        reason = tracing::field::Empty,
+        probe.target = %turn.target,
+        probe.slot = turn.slot.0,
+        probe.attempt = number,
+        probe.outcome = tracing::field::Empty,
+        probe.reason = tracing::field::Empty,
+        probe.total_us = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
     );
     let limit = Duration::from(probe.timeout()) + STUCK_AFTER;
     let running = probe.attempt(turn.clone(), number).instrument(span.clone());
@@ -85,13 +87,19 @@ pub(super) async fn attempt(
             unmeasured(&turn, number, Unmeasured::Local, clock.wall(), Observer::default())
         }
     };
-    span.record("outcome", measurement.outcome.label());
-    span.record("reason", measurement.outcome.reason());
+    note(&span, &measurement);
     (target, measurement)
 }
 
+fn note(span: &tracing::Span, measurement: &Measurement) {
+    span.record("probe.outcome", measurement.outcome.label());
+    span.record("probe.reason", measurement.outcome.reason());
+    span.record("probe.total_us", measurement.total.map(uitwijk_model::Elapsed::as_micros));
+    span.record("http.response.status_code", measurement.http_status);
+}
+
 /// A turn without an attempt that says anything, and why.
-pub(super) fn unmeasured(
+pub(crate) fn unmeasured(
     turn: &Turn,
     attempt: u8,
     reason: Unmeasured,

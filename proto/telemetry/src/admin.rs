@@ -44,6 +44,14 @@ pub struct AdminState {
     pub extra: Router,
 }
 
+impl AdminState {
+    /// With no further pages.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, health: Health) -> Self {
+        Self { registry, health, extra: Router::new() }
+    }
+}
+
 /// The pages, for [`serve`] or for a server that has other pages too.
 pub fn router(state: AdminState) -> Router {
     let AdminState { registry, health, extra } = state;

@@ -20,8 +20,6 @@ use crate::window::Window;
 
 mod policy;
 mod probe;
-pub mod read;
-pub mod working_days;
 
 pub use policy::{Policy, Ratio, RatioError};
 pub use probe::{

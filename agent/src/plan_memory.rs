@@ -1,1 +1,0 @@
-//! Which plan does the agent run, and how does it remember it?

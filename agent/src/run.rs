@@ -1,1 +1,0 @@
-//! Which tasks make an agent, and in which order do they stop?
