@@ -92,6 +92,12 @@ impl Cell {
         Self(unmeasured << 63 | u64::from(attempt) << 55 | state << 53 | fault << 45 | region << 33 | zone << 21)
     }
 
+    /// The observation as a number.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Something was measured here.
     #[must_use]
     pub const fn is_measured(self) -> bool {
@@ -147,6 +153,9 @@ fn place(topology: &Topology, served: &ServedBy) -> (u64, u64) {
 /// Slots that are kept together.
 const CHUNK: i64 = 16;
 const CHUNK_ROWS: usize = 16;
+
+/// Slots beyond this, either way, lie outside the time that can be named.
+const SLOT_MAX: u64 = i64::MAX.unsigned_abs() / 100_000;
 
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +223,9 @@ impl Evidence {
         offset: Option<i64>,
     ) -> Taken {
         let Some(t) = topology.target(target) else { return Taken::Foreign };
+        if slot.0.unsigned_abs() > SLOT_MAX {
+            return Taken::Foreign;
+        }
         if slot.0 < self.floor {
             return Taken::TooLate;
         }

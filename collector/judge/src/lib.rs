@@ -3,16 +3,30 @@
 //! A verdict is a function of evidence, topology and policy. There is no clock, file, socket, task, hash order or
 //! floating point in here; time is handed in, shares are compared as whole numbers, and every tie is specified.
 
+mod blame;
+mod calm;
 mod clock;
+mod episode;
 pub mod evidence;
 pub mod explain;
 pub mod live;
+mod maintenance;
+mod reading;
+mod report;
+mod scan;
+mod serving;
+mod share;
+mod state;
+pub mod timeline;
 pub mod topology;
+mod trace;
+mod trust;
 pub mod verdict;
 
 pub use evidence::{Evidence, Sample, Taken};
 pub use explain::{Language, explain};
 pub use live::Live;
+pub use timeline::{Timeline, judge};
 pub use topology::{Topology, UnknownService};
 pub use verdict::{
     Cause, EpisodeId, Execution, Finding, Need, Observation, Rejected, Revision, RevisionKind, Segment, WouldChange,

@@ -1,12 +1,72 @@
 //! What can be said right now, what is settled, and what must be corrected?
+//!
+//! ```text
+//!   event time   ----[ settled ]----[ complete up to the watermark ]----[ open tail: slot end + grace <= now ]
+//!   revisions         final                                               provisional
+//!                     ^ a late record may change it: revised
+//! ```
+//!
+//! [`Live`] holds the evidence of one service and one pass over it. Arrivals only mark the first slot that they change;
+//! [`Live::advance`] goes back to the checkpoint before it, judges on, and compares what the episodes say now with what
+//! was published. A revision is published when the answer differs (need, cause, execution, open or closed), when it
+//! becomes final, and when a final answer changes. Bounds alone do not make a revision while an episode is provisional.
+//!
+//! An answer is final when nothing that may still arrive can change it: the slots up to the watermark are complete, and
+//! with them every label of the episode is certain. After the horizon it is final even if records are missing.
 
 use std::collections::BTreeMap;
 
-use uitwijk_model::{AgentId, Measurement, Plan, ServiceId, Slot, TargetId, WallTime};
+use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetId, WallTime};
 
+use crate::episode::{Episode, episodes};
 use crate::evidence::{Evidence, Taken};
+use crate::report;
+use crate::scan::Scan;
+use crate::timeline::segments;
 use crate::topology::{Topology, UnknownService};
-use crate::verdict::{Revision, Segment};
+use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, Segment};
+
+/// Settled runs that are kept for timelines and for late records.
+const RUNS_MAX: usize = 4096;
+/// Published episodes that are remembered.
+const PUBLISHED_MAX: usize = 1024;
+
+/// What was published last about an episode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Published {
+    id: EpisodeId,
+    number: u32,
+    from: i64,
+    to: i64,
+    open: bool,
+    cause: Cause,
+    execution: Execution,
+    last: RevisionKind,
+}
+
+impl Published {
+    fn is_final(&self) -> bool {
+        self.last != RevisionKind::Provisional
+    }
+
+    /// Whether an episode tells something else than was published.
+    fn differs(&self, e: &Episode) -> bool {
+        (self.cause, self.execution, self.open) != (e.cause, e.execution, e.open)
+    }
+}
+
+/// What happened to the samples of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Changed the evidence.
+    pub changed: u64,
+    /// Were known.
+    pub known: u64,
+    /// Belong to no enrolled agent, or to a target that this service does not rest on.
+    pub foreign: u64,
+    /// Came after everything about their slot was forgotten.
+    pub too_late: u64,
+}
 
 /// The judge of one service, live.
 #[derive(Debug, Clone)]
@@ -14,6 +74,14 @@ pub struct Live {
     topology: Topology,
     evidence: Evidence,
     frontiers: BTreeMap<AgentId, WallTime>,
+    scan: Option<Scan>,
+    /// The first slot that has changed since it was judged.
+    dirty: Option<i64>,
+    /// Oldest first.
+    published: Vec<Published>,
+    /// Segments from before the plan last changed.
+    history: Vec<Segment>,
+    counters: Counters,
 }
 
 impl Live {
@@ -23,7 +91,16 @@ impl Live {
     /// When the plan does not have the service.
     pub fn new(plan: &Plan, service: &ServiceId) -> Result<Self, UnknownService> {
         let topology = Topology::of(plan, service)?;
-        Ok(Self { evidence: Evidence::new(&topology), topology, frontiers: BTreeMap::new() })
+        Ok(Self {
+            evidence: Evidence::new(&topology),
+            topology,
+            frontiers: BTreeMap::new(),
+            scan: None,
+            dirty: None,
+            published: Vec::new(),
+            history: Vec::new(),
+            counters: Counters::default(),
+        })
     }
 
     /// Whether a target has a part in the verdict of this service.
@@ -34,8 +111,21 @@ impl Live {
 
     /// Takes one measurement in; repeats change nothing.
     pub fn observe(&mut self, agent: &AgentId, measurement: &Measurement, arrived: WallTime) -> Taken {
-        let Some(v) = self.topology.agent(agent) else { return Taken::Foreign };
-        self.evidence.add_measurement(&self.topology, v, measurement, arrived)
+        let taken = match self.topology.agent(agent) {
+            Some(v) => self.evidence.add_measurement(&self.topology, v, measurement, arrived),
+            None => Taken::Foreign,
+        };
+        let counter = match taken {
+            Taken::Changed(slot) => {
+                self.dirty = Some(self.dirty.map_or(slot, |d| d.min(slot)));
+                &mut self.counters.changed
+            }
+            Taken::Known => &mut self.counters.known,
+            Taken::Foreign => &mut self.counters.foreign,
+            Taken::TooLate => &mut self.counters.too_late,
+        };
+        *counter += 1;
+        taken
     }
 
     /// All records of an agent up to this moment have been observed.
@@ -44,42 +134,280 @@ impl Live {
         *known = (*known).max(through);
     }
 
-    /// The moment up to which every enrolled agent's records are in.
+    /// The moment up to which every enrolled agent's records are in; absent until every agent has said so once.
     #[must_use]
     pub fn watermark(&self) -> Option<WallTime> {
         self.topology.agents.iter().map(|a| self.frontiers.get(&a.id).copied()).min().flatten()
     }
 
+    /// What happened to the samples so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Bytes that evidence, states and checkpoints take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.evidence.bytes() + self.scan.as_ref().map_or(0, Scan::bytes)
+    }
+
     /// Judges what can be judged at this moment and answers the revisions that are new.
-    pub fn advance(&mut self, _now: WallTime) -> Vec<Revision> {
-        Vec::new()
+    pub fn advance(&mut self, now: WallTime) -> Vec<Revision> {
+        let due = self.slot_before(now, self.topology.policy.grace);
+        let changed_from = self.catch_up(due);
+        let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0);
+        let settled = complete.max(self.slot_before(now, self.topology.policy.horizon));
+        let revisions = self.publish(now, changed_from, settled, complete);
+        self.forget(now, complete);
+        revisions
+    }
+
+    fn slot_before(&self, now: WallTime, span: Millis) -> i64 {
+        self.topology.slot.slot_of(now.minus(span)).0
+    }
+
+    /// Judges up to a slot; answers the first slot that was judged again.
+    fn catch_up(&mut self, due: i64) -> i64 {
+        let dirty = self.dirty.filter(|&d| d < due);
+        let restart = match (&self.scan, dirty) {
+            (Some(scan), Some(d)) => d < scan.state.start,
+            (scan, _) => scan.is_none(),
+        };
+        if restart {
+            let first = self.evidence.next_slot(self.evidence.floor().max(i64::MIN / 4));
+            let Some(first) = first.filter(|&f| f < due) else { return due };
+            self.scan = Some(Scan::new(&self.topology, first));
+        }
+        let Some(scan) = &mut self.scan else { return due };
+        let from = dirty.unwrap_or(i64::MAX).min(scan.state.next);
+        scan.back_to(from);
+        let from = from.min(scan.state.next);
+        scan.run_to(&self.topology, &self.evidence, due);
+        self.dirty = self.dirty.filter(|&d| d >= due);
+        from
+    }
+
+    /// Compares what the episodes say with what was published.
+    fn publish(&mut self, now: WallTime, changed_from: i64, settled: i64, complete: i64) -> Vec<Revision> {
+        let Some(scan) = &self.scan else { return Vec::new() };
+        let open = self.published.iter().filter(|p| !p.is_final()).map(|p| p.from).min();
+        if open.is_none() && scan.state.is_quiet() && changed_from + self.topology.reach() >= scan.state.next {
+            return Vec::new();
+        }
+        let tail = scan.state.tail_start(scan.state.next);
+        let since = open.unwrap_or(tail).min(tail).min(changed_from.saturating_sub(self.topology.reach()));
+        let runs = scan.runs_since(&self.topology, &self.evidence, since);
+        let since = runs.first().map_or(since, |r| r.from.min(since)).max(scan.state.start);
+        let all = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
+        let certain = scan.settled_at(settled);
+        let grace = self.topology.spans.switch_grace;
+        let is_final = |e: &Episode| {
+            let crossed = e.need() != Need::Needed || e.execution == Execution::Executed || e.to + grace < certain;
+            !e.open && e.to < certain && crossed
+        };
+        let mut revisions = Vec::new();
+        let mut matched = vec![false; self.published.len()];
+        for e in &all {
+            let at = best_match(&self.published, &matched, e);
+            if let Some(at) = at {
+                matched[at] = true;
+            }
+            let done = (is_final(e), e.to < complete);
+            revisions.extend(self.say(at, e, done, now));
+        }
+        let left = (0..matched.len()).filter(|&at| !matched[at]);
+        let gone: Vec<(usize, Episode)> = left
+            .map(|at| (at, &self.published[at]))
+            .filter(|(_, p)| p.to > since && p.from >= since && (p.cause != Cause::Healthy || !p.is_final()))
+            .map(|(at, p)| (at, withdrawn(&self.topology, p)))
+            .collect();
+        for (at, e) in gone {
+            let done = (e.to < certain, e.to < complete);
+            revisions.extend(self.say(Some(at), &e, done, now));
+        }
+        self.published.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
+        revisions
+    }
+
+    /// Publishes what is new about an episode, if anything is.
+    fn say(&mut self, at: Option<usize>, e: &Episode, done: (bool, bool), now: WallTime) -> Option<Revision> {
+        let (settled, complete) = done;
+        let before = at.map(|at| &self.published[at]);
+        let was_final = before.is_some_and(Published::is_final);
+        let moved = before.is_some_and(|p| (p.from, p.to) != (e.from.min(p.from), e.to));
+        let news = match before {
+            None => true,
+            Some(p) if was_final => settled && (p.differs(e) || moved),
+            Some(p) => settled || p.differs(e),
+        };
+        if !news {
+            return None;
+        }
+        let kind = match (was_final, settled) {
+            (true, _) => RevisionKind::Revised,
+            (false, true) => RevisionKind::Final,
+            (false, false) => RevisionKind::Provisional,
+        };
+        let start = self.topology.slot.start_of(Slot(e.from));
+        let id = before.map_or_else(|| self.fresh_id(start), |p| p.id.clone());
+        let number = before.map_or(1, |p| p.number + 1);
+        // Evidence from before this pass is gone; what was seen of the start then still holds.
+        let scanned = self.scan.as_ref().map_or(i64::MIN, |s| s.state.start);
+        let mut told = e.clone();
+        if let Some(p) = before.filter(|p| p.from < scanned && e.from == scanned) {
+            told.from = p.from;
+        }
+        let stamp = report::Stamp { id: id.clone(), number, kind, decided: now, complete };
+        let revision = report::revision(&self.topology, &self.evidence, &told, stamp);
+        let entry = Published {
+            id,
+            number,
+            from: told.from,
+            to: e.to,
+            open: e.open,
+            cause: e.cause,
+            execution: e.execution,
+            last: kind,
+        };
+        match at {
+            Some(at) => self.published[at] = entry,
+            None => self.published.push(entry),
+        }
+        Some(revision)
+    }
+
+    /// A name that no episode has yet: a second one that was first seen to start at the same moment gets a number.
+    fn fresh_id(&self, start: WallTime) -> EpisodeId {
+        let plain = EpisodeId::new(&self.topology.service, start);
+        let taken = |id: &EpisodeId| self.published.iter().any(|p| p.id == *id);
+        let mut id = plain.clone();
+        for n in 2..=PUBLISHED_MAX + 2 {
+            if !taken(&id) {
+                break;
+            }
+            id = EpisodeId(format!("{plain}/{n}"));
+        }
+        id
+    }
+
+    /// Drops what can no longer matter.
+    fn forget(&mut self, now: WallTime, complete: i64) {
+        let horizon = self.topology.policy.horizon;
+        let old = self.slot_before(now, Millis(horizon.0.saturating_mul(2)));
+        let keep_from = complete.max(old).saturating_sub(self.topology.reach());
+        if let Some(scan) = &mut self.scan {
+            let needed = scan.forget_before(&self.topology, keep_from.min(scan.state.next), RUNS_MAX);
+            self.evidence.drop_before(needed.min(keep_from));
+        }
+        let surplus = self.published.len().saturating_sub(PUBLISHED_MAX);
+        self.published.drain(..surplus);
     }
 
     /// Takes over what was published before a restart, oldest first, so that names and numbers go on.
-    pub fn restore(&mut self, _published: &[Revision]) {}
+    pub fn restore(&mut self, published: &[Revision]) {
+        for r in published.iter().filter(|r| r.service == self.topology.service) {
+            let slot = |t| self.topology.slot.slot_of(t).0;
+            let entry = Published {
+                id: r.episode.clone(),
+                number: r.revision,
+                from: slot(r.from),
+                to: r.to.map_or_else(|| slot(r.decided), slot),
+                open: r.to.is_none(),
+                cause: r.cause,
+                execution: r.execution,
+                last: r.kind,
+            };
+            match self.published.iter_mut().find(|p| p.id == entry.id) {
+                Some(p) if p.number >= entry.number => {}
+                Some(p) => *p = entry,
+                None => self.published.push(entry),
+            }
+        }
+        self.published.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
+    }
 
-    /// Goes on under another plan.
+    /// Goes on under another plan: what is still kept of the evidence is judged again under it.
     ///
     /// # Errors
     /// When the plan no longer has the service.
     pub fn set_plan(&mut self, plan: &Plan) -> Result<(), UnknownService> {
         let topology = Topology::of(plan, &self.topology.service)?;
-        self.evidence = self.evidence.moved(&self.topology, &topology);
+        if topology.plan_version == self.topology.plan_version {
+            return Ok(());
+        }
+        let evidence = self.evidence.moved(&self.topology, &topology);
+        let first = evidence.next_slot(evidence.floor().max(i64::MIN / 4));
+        if let Some(first) = first {
+            let from = WallTime::from_micros(i64::MIN);
+            self.history = self.timeline(from, self.topology.slot.start_of(Slot(first)));
+            let surplus = self.history.len().saturating_sub(RUNS_MAX);
+            self.history.drain(..surplus);
+        }
+        if topology.slot != self.topology.slot {
+            // Slots of another length name other moments; what was seen in them cannot be carried over.
+            self.evidence = Evidence::new(&topology);
+        } else {
+            self.evidence = evidence;
+        }
         self.topology = topology;
+        (self.scan, self.dirty) = (None, None);
         Ok(())
     }
 
     /// When `advance` should be called next, if nothing arrives before.
     #[must_use]
     pub fn next_wakeup(&self, now: WallTime) -> WallTime {
-        let slot = self.topology.slot;
-        let due = slot.slot_of(now.minus(self.topology.policy.grace));
-        slot.start_of(Slot(due.0.saturating_add(1))).plus(self.topology.policy.grace)
+        let (slot, grace) = (self.topology.slot, self.topology.policy.grace);
+        let due = slot.slot_of(now.minus(grace));
+        slot.start_of(Slot(due.0.saturating_add(1))).plus(grace)
     }
 
-    /// What the service was judged to be, segment by adjacent segment.
+    /// What the service was judged to be, segment by adjacent segment, as far as it is kept.
     #[must_use]
-    pub fn timeline(&self, _from: WallTime, _to: WallTime) -> Vec<Segment> {
-        Vec::new()
+    pub fn timeline(&self, from: WallTime, to: WallTime) -> Vec<Segment> {
+        let mut all = self.history.clone();
+        if let Some(scan) = &self.scan {
+            let first = self.topology.slot.slot_of(from).0;
+            let runs = scan.runs_since(&self.topology, &self.evidence, first);
+            let found = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
+            let name = |e: &Episode| {
+                let none = vec![false; self.published.len()];
+                best_match(&self.published, &none, e)
+                    .map(|at| (self.published[at].id.clone(), self.published[at].number))
+            };
+            all.extend(segments(&self.topology, &runs, &found, &name));
+        }
+        all.retain(|s| s.to > from && s.from < to);
+        for s in &mut all {
+            (s.from, s.to) = (s.from.max(from), s.to.min(to));
+        }
+        all
+    }
+}
+
+/// The published episode that an episode goes on from: it overlaps, and its start is nearest; of equals the first.
+fn best_match(published: &[Published], taken: &[bool], e: &Episode) -> Option<usize> {
+    let overlaps = |p: &Published| p.from < e.to && e.from < p.to.max(p.from + 1);
+    let free = published.iter().enumerate().filter(|(at, p)| !taken[*at] && overlaps(p));
+    free.min_by_key(|(at, p)| ((p.from - e.from).abs(), *at)).map(|(at, _)| at)
+}
+
+/// What is left of an episode that turned out not to be one.
+fn withdrawn(topology: &Topology, p: &Published) -> Episode {
+    Episode {
+        from: p.from,
+        to: p.to,
+        open: false,
+        cause: Cause::Healthy,
+        execution: Execution::None,
+        active: topology.active,
+        switch: None,
+        confirmed: None,
+        causes: vec![(p.from, Cause::Healthy)],
+        counts: Vec::new(),
+        doubts: Vec::new(),
+        sum_before: 0,
+        sum: 0,
     }
 }

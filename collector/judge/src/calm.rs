@@ -1,0 +1,94 @@
+//! Nobody is hurt for long enough: is there still something worth telling?
+//!
+//! Each answer must hold for a while before it counts, and is then dated back to its first slot. When several hold at
+//! once the one that says most about the service wins, in the order of [`candidate`].
+
+use crate::blame::failing_partner;
+use crate::reading::{Level, Reading};
+use crate::serving::Serving;
+use crate::share::threshold;
+use crate::topology::{RegionIx, Role, Spans, TargetIx, Topology};
+use crate::trust::{Court, Doubt};
+use crate::verdict::Cause;
+
+/// What there is to look at in one slot.
+pub(crate) struct Scene<'a> {
+    pub(crate) topology: &'a Topology,
+    pub(crate) hard: &'a Court<'a>,
+    pub(crate) soft: &'a Court<'a>,
+    pub(crate) reading: &'a Reading,
+    pub(crate) serving: &'a Serving,
+    /// Doubts of this slot, before any hold.
+    pub(crate) doubts: &'a [Doubt],
+    /// Some agent has been silent for long while others were heard.
+    pub(crate) silent: bool,
+    /// The region that was left because it was bad.
+    pub(crate) left: Option<RegionIx>,
+}
+
+/// For how many slots an answer must hold before it counts.
+pub(crate) fn hold(cause: Cause, spans: &Spans) -> i64 {
+    match cause {
+        Cause::ZoneAbsorbed => 1,
+        Cause::MinorDegradation => spans.soft_window,
+        _ => spans.hard_window,
+    }
+}
+
+type Test = (Cause, fn(&Scene<'_>) -> bool);
+
+/// The first answer that fits.
+pub(crate) fn candidate(scene: &Scene<'_>) -> Cause {
+    tests().into_iter().find(|(_, test)| test(scene)).map_or(Cause::Healthy, |(cause, _)| cause)
+}
+
+/// Whether an answer still fits, be it the first or not.
+pub(crate) fn still(scene: &Scene<'_>, cause: Cause) -> bool {
+    tests().into_iter().any(|(c, test)| c == cause && test(scene))
+}
+
+fn tests() -> [Test; 8] {
+    [
+        (Cause::ZoneAbsorbed, |s| s.serving.zone_out(s.serving.active).is_some()),
+        (Cause::PathFault, path_fault),
+        (Cause::VantageFault, |s| s.silent || s.doubts.iter().any(|d| d.is_sick())),
+        (Cause::StandbyDown, standby_down),
+        (Cause::EndpointFault, |s| s.reading.level == Level::None && s.reading.clear && !s.reading.bad.is_empty()),
+        (Cause::DiagnosticOnly, |s| bad_region(s, s.serving.active)),
+        (Cause::ChainPartner, |s| failing_partner(s.topology, s.hard).is_some()),
+        (Cause::MinorDegradation, |s| s.reading.minor),
+    ]
+}
+
+/// A vantage with a vote cannot reach something of the service that the others can.
+fn path_fault(scene: &Scene<'_>) -> bool {
+    let topology = scene.topology;
+    let own = |role: &Role| matches!(role, Role::Entry(_) | Role::Regional(..));
+    let targets = topology.targets.iter().enumerate().filter(|(_, t)| own(&t.role)).map(|(t, _)| t);
+    let mut lonely = targets.filter(|&t| blocked(scene, t));
+    lonely.any(|t| scene.hard.view(t).failing() == 0)
+}
+
+fn blocked(scene: &Scene<'_>, t: TargetIx) -> bool {
+    let (limit, enough) = (threshold(scene.topology.policy.hard_share), scene.topology.spans.hard_window);
+    (0..scene.topology.agents.len()).any(|v| {
+        let count = scene.hard.window.at(v, t);
+        let seen = count.failed > 0 && i64::from(count.n) * 2 >= enough;
+        scene.hard.weights[v] > 0 && seen && count.failed_share() >= limit
+    })
+}
+
+fn standby_down(scene: &Scene<'_>) -> bool {
+    let standby = |r: &RegionIx| *r != scene.serving.active && Some(*r) != scene.left;
+    scene.topology.deployed.iter().filter(|r| standby(r)).any(|&r| bad_region(scene, r))
+}
+
+/// Asked directly, some endpoint of a region is bad now.
+pub(crate) fn bad_region(scene: &Scene<'_>, region: RegionIx) -> bool {
+    let policy = &scene.topology.policy;
+    let (hard_share, soft_share) = (threshold(policy.hard_share), threshold(policy.soft_share));
+    scene.topology.endpoints.iter().filter_map(|e| e.regional[region]).any(|t| {
+        let now = scene.hard.view(t).failing();
+        now >= hard_share || (now >= soft_share && scene.soft.view(t).failing() >= soft_share)
+    })
+}

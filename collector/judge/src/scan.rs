@@ -1,0 +1,140 @@
+//! How is evidence judged once, and only what changed judged again?
+//!
+//! ```text
+//!   checkpoints   |.....|.....|.....|.....|...
+//!                             ^ late record: go back to here, judge again from here
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::evidence::Evidence;
+use crate::state::{Scratch, State};
+use crate::topology::Topology;
+use crate::trace::{Run, Trace};
+
+/// Slots between checkpoints.
+const EVERY: i64 = 32;
+
+/// A state that can go back.
+#[derive(Debug, Clone)]
+struct Checkpoint {
+    state: State,
+    runs: usize,
+    notes: usize,
+}
+
+/// One pass over the evidence of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    pub(crate) state: State,
+    pub(crate) trace: Trace,
+    checkpoints: Vec<Checkpoint>,
+    /// After each judged slot from the first of these on: the first slot whose label may still change.
+    unsettled: (i64, VecDeque<i64>),
+    /// Entries of the trace that were dropped for age.
+    dropped: (usize, usize),
+    scratch: Scratch,
+}
+
+impl Scan {
+    pub(crate) fn new(topology: &Topology, start: i64) -> Self {
+        let state = State::new(topology, start);
+        let first = Checkpoint { state: state.clone(), runs: 0, notes: 0 };
+        Self {
+            state,
+            trace: Trace::default(),
+            checkpoints: vec![first],
+            unsettled: (start, VecDeque::new()),
+            dropped: (0, 0),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Judges up to a slot, which is not judged itself.
+    pub(crate) fn run_to(&mut self, topology: &Topology, evidence: &Evidence, end: i64) {
+        while self.state.next < end {
+            if self.state.is_void(topology) {
+                let next = evidence.next_slot(self.state.next).unwrap_or(end).min(end);
+                let before = self.state.next;
+                self.state.skip_to(topology, next);
+                if self.state.next > before {
+                    self.unsettled = (self.state.next, VecDeque::new());
+                }
+                if self.state.next >= end {
+                    return;
+                }
+            }
+            self.state.step(topology, evidence, &mut self.trace, &mut self.scratch);
+            self.unsettled.1.push_back(self.state.unsettled_from(topology));
+            if self.state.next.rem_euclid(EVERY) == 0 {
+                let (runs, notes) = (self.trace.runs.len(), self.trace.notes.len());
+                self.checkpoints.push(Checkpoint {
+                    state: self.state.clone(),
+                    runs: runs + self.dropped.0,
+                    notes: notes + self.dropped.1,
+                });
+            }
+        }
+    }
+
+    /// Goes back so that a slot is judged again. False when no checkpoint is old enough; then everything that is left
+    /// is judged again from the oldest one.
+    pub(crate) fn back_to(&mut self, slot: i64) -> bool {
+        if slot >= self.state.next {
+            return true;
+        }
+        let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
+        self.checkpoints.truncate(at.max(1));
+        let last = &self.checkpoints[self.checkpoints.len() - 1];
+        self.state = last.state.clone();
+        let kept = usize::try_from(self.state.next - self.unsettled.0).unwrap_or(0);
+        self.unsettled.1.truncate(kept);
+        self.unsettled.0 = self.unsettled.0.min(self.state.next);
+        self.trace.runs.truncate(last.runs.saturating_sub(self.dropped.0));
+        self.trace.notes.truncate(last.notes.saturating_sub(self.dropped.1));
+        at > 0
+    }
+
+    /// Forgets checkpoints that no slot from `slot` on needs, and all but the newest `keep` entries of the trace.
+    /// Answers from where evidence is still needed.
+    pub(crate) fn forget_before(&mut self, topology: &Topology, slot: i64, keep: usize) -> i64 {
+        let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
+        self.checkpoints.drain(..at.saturating_sub(1));
+        let oldest = &self.checkpoints[0];
+        let old = usize::try_from(slot - self.unsettled.0).unwrap_or(0).min(self.unsettled.1.len());
+        self.unsettled.1.drain(..old);
+        self.unsettled.0 += i64::try_from(old).unwrap_or(0);
+        let runs = self.trace.runs.len().saturating_sub(keep).min(oldest.runs.saturating_sub(self.dropped.0));
+        let notes = self.trace.notes.len().saturating_sub(keep).min(oldest.notes.saturating_sub(self.dropped.1));
+        self.trace.runs.drain(..runs);
+        self.trace.notes.drain(..notes);
+        self.dropped = (self.dropped.0 + runs, self.dropped.1 + notes);
+        let window = topology.spans.soft_window.saturating_add(1);
+        // The tail of the oldest checkpoint is counted again when it settles.
+        oldest.state.tail_start(oldest.state.next).min(oldest.state.next.saturating_sub(window))
+    }
+
+    /// With all evidence before `end` in: the first slot whose label may still change.
+    pub(crate) fn settled_at(&self, end: i64) -> i64 {
+        let at = usize::try_from(end.saturating_sub(1).saturating_sub(self.unsettled.0)).ok();
+        at.and_then(|i| self.unsettled.1.get(i)).copied().unwrap_or_else(|| self.state.start.min(end))
+    }
+
+    /// Every run that is kept, up to the last slot that was judged.
+    pub(crate) fn runs(&self, topology: &Topology, evidence: &Evidence) -> Vec<Run> {
+        self.runs_since(topology, evidence, i64::MIN)
+    }
+
+    /// The runs that end after a slot.
+    pub(crate) fn runs_since(&self, topology: &Topology, evidence: &Evidence, slot: i64) -> Vec<Run> {
+        let first = self.trace.runs.partition_point(|r| r.to <= slot);
+        let mut runs = self.trace.runs[first..].to_vec();
+        runs.extend(self.state.open_runs(topology, evidence));
+        runs
+    }
+
+    /// Bytes that states and checkpoints take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.bytes() + self.checkpoints.iter().map(|c| c.state.bytes()).sum::<usize>()
+    }
+}

@@ -1,0 +1,98 @@
+//! Which region serves, and which of its zones?
+//!
+//! Answers of the public name tell who served them. The majority over a hard window names the active region, if enough
+//! of the probes carry an answer at all; the first slot of a new majority is where a failover happened.
+//! A zone that fell out shows by its absence: if answers are spread evenly over `Z` zones, `21 * Z` answers in a row
+//! without one of them have a chance of one in a thousand million, so no window is needed and silence proves nothing.
+
+use crate::evidence::Cell;
+use crate::topology::{RegionIx, Role, Topology};
+
+/// Answers without a zone, per zone of the region, that prove its absence: e^-21 is below 1e-9.
+const ABSENCE: u64 = 21;
+
+/// One zone of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct ZoneSeen {
+    /// The last slot that it answered in.
+    last: Option<i64>,
+    /// Answers of the other zones since.
+    others: u64,
+}
+
+/// Who served, over the last hard window and ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Serving {
+    /// The region that serves.
+    pub(crate) active: RegionIx,
+    /// Some answer told it.
+    pub(crate) told: bool,
+    per_region: Vec<u32>,
+    probes: u32,
+    zones: Vec<Vec<ZoneSeen>>,
+}
+
+impl Serving {
+    pub(crate) fn new(topology: &Topology) -> Self {
+        Self {
+            active: topology.active,
+            told: false,
+            per_region: vec![0; topology.regions.len()],
+            probes: 0,
+            zones: topology.zones.iter().map(|z| vec![ZoneSeen::default(); z.len()]).collect(),
+        }
+    }
+
+    /// Takes in what was seen in a slot.
+    pub(crate) fn add(&mut self, topology: &Topology, slot: i64, row: &[Cell]) {
+        for (i, cell) in row.iter().enumerate() {
+            let role = &topology.targets[i % topology.targets.len()].role;
+            if matches!(role, Role::Entry(_)) {
+                self.probes += u32::from(cell.is_measured());
+            }
+            let Some((region, zone)) = cell.served() else { continue };
+            if matches!(role, Role::Entry(_)) {
+                self.per_region[region] += 1;
+            }
+            if let (Some(zone), Role::Entry(_) | Role::Regional(..)) = (zone, role) {
+                self.zones[region].iter_mut().for_each(|z| z.others += u64::from(z.last.is_some()));
+                self.zones[region][zone] = ZoneSeen { last: Some(slot), others: 0 };
+            }
+        }
+    }
+
+    /// Forgets a slot that left the window.
+    pub(crate) fn sub(&mut self, topology: &Topology, row: &[Cell]) {
+        for (i, cell) in row.iter().enumerate() {
+            if matches!(topology.targets[i % topology.targets.len()].role, Role::Entry(_)) {
+                self.probes -= u32::from(cell.is_measured());
+                if let Some((region, _)) = cell.served() {
+                    self.per_region[region] -= 1;
+                }
+            }
+        }
+    }
+
+    /// The region that most answers of the window came from, if enough of the probes told.
+    pub(crate) fn majority(&self, topology: &Topology) -> Option<RegionIx> {
+        let told: u64 = self.per_region.iter().map(|&n| u64::from(n)).sum();
+        if told == 0 || !topology.policy.served_share.is_reached_by(told, u64::from(self.probes)) {
+            return None;
+        }
+        (0..self.per_region.len()).find(|&r| u64::from(self.per_region[r]) * 2 > told)
+    }
+
+    /// The first zone of a region that fell out, and the last slot that it answered in.
+    pub(crate) fn zone_out(&self, region: RegionIx) -> Option<(usize, i64)> {
+        let zones = &self.zones[region];
+        let seen = zones.iter().filter(|z| z.last.is_some()).count() as u64;
+        let out = |z: &ZoneSeen| seen > 1 && z.others >= ABSENCE * seen;
+        zones.iter().enumerate().find(|(_, z)| out(z)).and_then(|(i, z)| z.last.map(|last| (i, last)))
+    }
+
+    /// The first slot since when some zone of the active region may be missing, without proof so far.
+    pub(crate) fn zone_missing(&self) -> Option<i64> {
+        let missing = self.zones[self.active].iter().filter(|z| z.others > 0);
+        missing.filter_map(|z| z.last).min().map(|last| last + 1)
+    }
+}
