@@ -13,6 +13,24 @@
 //!
 //! Nothing is acknowledged and nothing is judged before the sync of its group returned.
 
+mod board;
+mod books;
+mod check;
+mod committer;
+mod dedup;
+mod group;
 mod judge_input;
+mod limits;
+mod mailbox;
+mod metrics;
+mod service;
+mod sessions;
+mod stream;
+mod work;
 
+pub use committer::{CommitterHandle, HEALTH_CONDITION};
 pub use judge_input::JudgeInput;
+pub use limits::IngestLimits;
+pub use metrics::{IngestMetrics, ReasonLabel};
+pub use service::{IngestService, OutboundStream, Parts};
+pub use stream::Inbound;

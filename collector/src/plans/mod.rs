@@ -13,12 +13,43 @@
 //! The choice left aside is to keep only the current plan and to refuse the rest as unknown targets. It would lose good
 //! measurements whenever a plan changes while an agent is cut off.
 
+mod history;
+
 use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use uitwijk_model::{AgentId, Plan, PlanVersion, SlotLength, TargetId, Vantage};
+
+use history::History;
+pub use history::PLANS_MAX;
+
+/// Plans cannot be changed as asked. The operator must act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlansError {
+    /// Agents would not take it: of two plans they keep the one with the higher revision.
+    #[error(
+        "the plan changed, but its revision {found} is not above {current}, which is in force: count `revision` up"
+    )]
+    NotNewer {
+        /// Revision of the new plan.
+        found: u64,
+        /// Revision of the plan in force.
+        current: u64,
+    },
+    /// The plans of the past cannot be kept.
+    #[error("the directory of plans {dir} cannot be used: {source}: make it writable, or change data_dir")]
+    History {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
 
 /// The plan in force, with what agents are sent of it.
 #[derive(Debug, PartialEq)]
@@ -74,6 +105,7 @@ pub struct Plans {
     current: watch::Sender<Arc<CurrentPlan>>,
     known: RwLock<Arc<Known>>,
     numbers: Mutex<Numbers>,
+    history: Option<(PathBuf, History)>,
 }
 
 /// Numbers of targets, also of those in no known plan (rows of a plan whose file was removed by hand).
@@ -99,9 +131,57 @@ impl Plans {
             current: watch::Sender::new(Arc::new(CurrentPlan::of(plan))),
             known: RwLock::default(),
             numbers: Mutex::default(),
+            history: None,
         };
         plans.learn(&plans.current().plan);
         plans
+    }
+
+    /// Puts a plan in force, with those of a directory as its past, and adds it to them.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn open(dir: &Path, plan: Plan) -> Result<Self, PlansError> {
+        let unusable = |source| PlansError::History { dir: dir.to_path_buf(), source };
+        let history = History::open(dir).map_err(unusable)?;
+        let past = history.read().map_err(unusable)?;
+        let mut plans = Self::fixed(plan);
+        past.iter().for_each(|plan| plans.learn(plan));
+        let current = plans.current();
+        plans.learn(&current.plan);
+        history.add(&current).map_err(unusable)?;
+        plans.history = Some((dir.to_path_buf(), history));
+        match past.last().filter(|newest| newest.revision > current.plan.revision) {
+            Some(newest) => tracing::warn!(
+                revision = current.plan.revision,
+                newest = newest.revision,
+                "the plan is older than one that was in force: agents that know the newer one keep to it"
+            ),
+            None => tracing::info!(revision = current.plan.revision, version = %current.version, "plan in force"),
+        }
+        Ok(plans)
+    }
+
+    /// Puts another plan in force; `false` when it is the one that is in force already.
+    ///
+    /// # Errors
+    /// When its revision is not higher, or it cannot be kept; the plan in force stays.
+    pub fn adopt(&self, plan: Plan) -> Result<bool, PlansError> {
+        let (new, old) = (CurrentPlan::of(plan), self.current());
+        if new.version == old.version {
+            return Ok(false);
+        }
+        if new.plan.revision <= old.plan.revision {
+            return Err(PlansError::NotNewer { found: new.plan.revision, current: old.plan.revision });
+        }
+        if let Some((dir, history)) = &self.history {
+            history.add(&new).map_err(|source| PlansError::History { dir: dir.clone(), source })?;
+        }
+        // Known first: a measurement under the new plan must not come before its targets are known.
+        self.learn(&new.plan);
+        tracing::info!(revision = new.plan.revision, version = %new.version, "plan in force");
+        self.current.send_replace(Arc::new(new));
+        Ok(true)
     }
 
     /// The plan in force.

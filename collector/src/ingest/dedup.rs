@@ -1,0 +1,184 @@
+//! Is this slot of this target, seen by this agent, stored already?
+//!
+//! ```text
+//!   (slot length, slot / 512) -> chunk      a stretch of time: 85 minutes of slots of 10 s
+//!     agent -> targets -> 512 bits          first attempts: 64 bytes a series, one line of the processor's cache
+//!           -> set of (target, slot, n)     retries, which are few
+//! ```
+//!
+//! A chunk is complete or not there. One that is touched and not there is read back from the store, once for all agents, so
+//! a start needs no scan of everything and a batch that is weeks late costs the reading of its hour. When the chunks
+//! take more memory than they may, those that were not touched longest go.
+//!
+//! The choice left aside is to ask the store for each key. It would read before every write, a million times a second.
+
+use std::collections::{HashMap, HashSet};
+
+use uitwijk_model::{AgentId, Slot, SlotLength, WallTime};
+
+use crate::plans::{Plans, TargetNumber};
+use crate::store::{Store, StoreError};
+
+/// Slots of a chunk: 2 to the power of this.
+const CHUNK_BITS: u32 = 9;
+const WORDS: usize = (1 << CHUNK_BITS) / 64;
+
+/// A stretch of slots.
+type ChunkId = (SlotLength, i64);
+
+/// The slots of one agent in a chunk.
+#[derive(Debug, Default)]
+struct Series {
+    /// By number of the target: where its bits stand, plus one.
+    places: Vec<u32>,
+    bits: Vec<[u64; WORDS]>,
+    retries: HashSet<(TargetNumber, i64, u8)>,
+}
+
+impl Series {
+    /// Takes the slot; `false` when it is taken.
+    fn take(&mut self, target: TargetNumber, slot: Slot, attempt: u8) -> bool {
+        if attempt > 0 {
+            return self.retries.insert((target, slot.0, attempt));
+        }
+        let bits = self.bits_of(target);
+        let at = usize::try_from(slot.0.rem_euclid(1 << CHUNK_BITS)).unwrap_or(0);
+        let (word, bit) = (&mut bits[at / 64], 1u64 << (at % 64));
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
+
+    fn bits_of(&mut self, target: TargetNumber) -> &mut [u64; WORDS] {
+        let at = target as usize;
+        if at >= self.places.len() {
+            self.places.resize(at + 1, 0);
+        }
+        if self.places[at] == 0 {
+            self.bits.push([0; WORDS]);
+            self.places[at] = u32::try_from(self.bits.len()).unwrap_or(u32::MAX);
+        }
+        &mut self.bits[self.places[at] as usize - 1]
+    }
+
+    fn bytes(&self) -> usize {
+        self.places.capacity() * 4 + self.bits.capacity() * WORDS * 8 + self.retries.capacity() * 32
+    }
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    agents: HashMap<AgentId, Series>,
+    /// The group that touched it last.
+    touched: u64,
+}
+
+/// All slots that are taken, as far as they are in memory.
+#[derive(Debug)]
+pub(super) struct Dedup {
+    store: Store,
+    chunks: HashMap<ChunkId, Chunk>,
+    group: u64,
+    bytes_max: usize,
+    /// Chunks read from the store.
+    pub(super) loads: u64,
+}
+
+impl Dedup {
+    pub(super) fn new(store: Store, bytes_max: usize) -> Self {
+        Self { store, chunks: HashMap::new(), group: 0, bytes_max, loads: 0 }
+    }
+
+    /// Makes sure that the chunks of slots are in memory.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn load(
+        &mut self,
+        plans: &Plans,
+        slots: impl Iterator<Item = (SlotLength, Slot)>,
+    ) -> Result<(), StoreError> {
+        let mut before = None;
+        for (length, slot) in slots {
+            let id = (length, slot.0 >> CHUNK_BITS);
+            if before != Some(id) && !self.chunks.contains_key(&id) {
+                let chunk = read_back(&self.store, plans, id)?;
+                self.loads += 1;
+                self.chunks.insert(id, chunk);
+            }
+            before = Some(id);
+        }
+        Ok(())
+    }
+
+    /// The slots of an agent around a slot. The chunk must have been loaded.
+    pub(super) fn series(&mut self, agent: &AgentId, length: SlotLength, slot: Slot) -> AgentSlots<'_> {
+        let id = (length, slot.0 >> CHUNK_BITS);
+        let chunk = self.chunks.entry(id).or_default();
+        chunk.touched = self.group;
+        if !chunk.agents.contains_key(agent) {
+            chunk.agents.insert(agent.clone(), Series::default());
+        }
+        AgentSlots { id, series: chunk.agents.entry(agent.clone()).or_default() }
+    }
+
+    /// A group is done. What takes too much memory goes, what this group touched stays.
+    pub(super) fn end_group(&mut self) -> usize {
+        let mut bytes = self.bytes();
+        while bytes > self.bytes_max {
+            let oldest = self.chunks.iter().filter(|(_, c)| c.touched != self.group).min_by_key(|(_, c)| c.touched);
+            let Some(id) = oldest.map(|(id, _)| *id) else { break };
+            self.chunks.remove(&id);
+            bytes = self.bytes();
+        }
+        self.group += 1;
+        bytes
+    }
+
+    fn bytes(&self) -> usize {
+        self.chunks.values().flat_map(|chunk| chunk.agents.values()).map(Series::bytes).sum()
+    }
+}
+
+/// The slots of one agent in one chunk.
+pub(super) struct AgentSlots<'a> {
+    id: ChunkId,
+    series: &'a mut Series,
+}
+
+impl AgentSlots<'_> {
+    /// Whether a slot belongs here.
+    pub(super) fn covers(&self, length: SlotLength, slot: Slot) -> bool {
+        self.id == (length, slot.0 >> CHUNK_BITS)
+    }
+
+    /// Takes the slot; `false` when it is taken.
+    pub(super) fn take(&mut self, target: TargetNumber, slot: Slot, attempt: u8) -> bool {
+        self.series.take(target, slot, attempt)
+    }
+}
+
+fn read_back(store: &Store, plans: &Plans, (length, number): ChunkId) -> Result<Chunk, StoreError> {
+    let start = |number: i64| length.start_of(Slot(number.saturating_mul(1 << CHUNK_BITS)));
+    let (from, to) = (start(number), start(number.saturating_add(1)));
+    let mut chunk = Chunk::default();
+    for batch in store.records(from, to) {
+        let rows = match batch.and_then(|batch| Ok((batch.rows()?, batch))) {
+            Ok(read) => read,
+            Err(error) => {
+                store.note_damage(&error)?;
+                continue;
+            }
+        };
+        let (rows, batch) = rows;
+        let targets: Vec<TargetNumber> = rows.targets().iter().map(|target| plans.number_of(target)).collect();
+        let series = chunk.agents.entry(batch.key.agent.clone()).or_default();
+        let within = |scheduled: WallTime| from <= scheduled && scheduled < to;
+        for row in batch.mask.ones(rows.len()).filter_map(|i| rows.row(i).ok()).filter(|row| within(row.scheduled)) {
+            if row.slot.0 >> CHUNK_BITS == number {
+                series.take(targets[row.target_index as usize], row.slot, row.attempt);
+            }
+        }
+    }
+    Ok(chunk)
+}

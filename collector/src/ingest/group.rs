@@ -1,0 +1,276 @@
+//! Which rows of a group are fresh, what is written of them, and who is told?
+//!
+//! Pure bookkeeping: the committer applies work to its state here, writes what comes out, and tells nobody before that
+//! is on disk. The state runs ahead of the disk by one group; the committer writes that group until it succeeds.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use uitwijk_model::{AgentId, BootId, Measurement, Sequence, WallTime};
+use uitwijk_proto::columns;
+use uitwijk_proto::v1::{self, RefusalReason};
+
+use super::books::AllBooks;
+use super::check::Good;
+use super::dedup::Dedup;
+use super::mailbox::Refused;
+use super::metrics::IngestMetrics;
+use super::work::{Claim, IncomingBatch, Lost, Peer, Permits, Work};
+use crate::store::{AcceptedRows, Ledger, Mask, RECORD_SPAN, RecordKey, StoredBatch, Writes, small};
+
+/// Everything that a group changes and everybody who waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) writes: Writes,
+    pub(super) accepted: Vec<AcceptedRows>,
+    pub(super) frontiers: Vec<(AgentId, WallTime)>,
+    pub(super) acknowledgements: Vec<(Arc<Peer>, BootId, Refused)>,
+    pub(super) welcomes: Vec<(AgentId, Vec<BootId>, oneshot::Sender<Vec<v1::Cursor>>)>,
+    pub(super) touched: BTreeSet<AgentId>,
+    pub(super) rows: u64,
+    pub(super) batches: u64,
+    /// Held until the group is done.
+    permits: Vec<Permits>,
+    changed: BTreeSet<(AgentId, BootId)>,
+}
+
+/// What the committer owns.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) books: AllBooks,
+    pub(super) dedup: Dedup,
+    /// The highest that was given to a record.
+    pub(super) serial: u64,
+    pub(super) metrics: IngestMetrics,
+}
+
+impl State {
+    /// Applies a group. The chunks of all its slots must have been loaded.
+    pub(super) fn apply(&mut self, work: Vec<Work>) -> Group {
+        let mut group = Group::default();
+        for work in work {
+            match work {
+                Work::Batch(batch) => self.batch(*batch, &mut group),
+                Work::Lost(lost) => self.lost(&lost, &mut group),
+                Work::Claim(agent, claim) => self.claim(agent, claim, &mut group),
+                Work::Cursors(agent, boots, reply) => group.welcomes.push((agent, boots, reply)),
+            }
+        }
+        self.advance_frontiers(&mut group);
+        self.write_small(&mut group);
+        group
+    }
+
+    fn batch(&mut self, mut batch: IncomingBatch, group: &mut Group) {
+        let span = batch.span.clone();
+        let _entered = span.enter();
+        let range = batch.first_sequence..batch.first_sequence + u64::from(batch.count);
+        let peer = batch.peer.clone();
+        let Some(open) = self.open_parts(&peer, batch.boot, &range) else { return };
+        let mut ledger = self.books.of_agent(&peer.agent).ledger(batch.boot).clone();
+        let mut refused = Refused::default();
+        let fresh = match batch.checked.take() {
+            None => {
+                refused.add(RefusalReason::Malformed, open.iter().map(|part| part.end - part.start).sum());
+                Vec::new()
+            }
+            Some(checked) => {
+                let is_open = |row: u16| open.iter().any(|part| part.contains(&(range.start + u64::from(row))));
+                let bad = checked.bad.iter().filter(|(row, _)| is_open(*row));
+                bad.for_each(|(_, reason)| refused.add(*reason, 1));
+                self.fresh(&peer.agent, checked.good, &is_open, &mut ledger, &mut refused)
+            }
+        };
+        refused.each().for_each(|(reason, rows)| self.metrics.refused(reason, rows));
+        ledger.refused += refused.total();
+        ledger.arrived = batch.arrived;
+        if !open.is_empty() {
+            ledger.settle(range);
+            group.changed.insert((peer.agent.clone(), batch.boot));
+        }
+        debug_assert!(ledger.balances(), "{ledger:?}");
+        *self.books.of_agent(&peer.agent).ledger(batch.boot) = ledger;
+        self.metrics.bytes.inc_by(batch.columns.len() as u64);
+        group.rows += u64::from(batch.count);
+        group.batches += 1;
+        group.touched.insert(peer.agent.clone());
+        group.acknowledgements.push((peer, batch.boot, refused));
+        group.permits.push(std::mem::take(&mut batch.permits));
+        self.record(&batch, fresh, group);
+    }
+
+    /// The parts of a range that are not settled, unless there are too many gaps below it: then its stream ends, and the
+    /// agent comes back and sends from the cursor on.
+    fn open_parts(&mut self, peer: &Peer, boot: BootId, range: &Range<Sequence>) -> Option<Vec<Range<Sequence>>> {
+        let ledger = self.books.of_agent(&peer.agent).ledger(boot);
+        if ledger.can_settle(range) {
+            return Some(ledger.open_parts(range.clone()));
+        }
+        peer.mailbox.end(tonic::Status::resource_exhausted(format!(
+            "boot {boot} has too many gaps above sequence {}: send from there on",
+            ledger.next_sequence()
+        )));
+        None
+    }
+
+    /// Takes the slots of good rows. The ones that were free come back.
+    fn fresh(
+        &mut self,
+        agent: &AgentId,
+        good: Vec<Good>,
+        is_open: &dyn Fn(u16) -> bool,
+        ledger: &mut Ledger,
+        refused: &mut Refused,
+    ) -> Vec<(u16, Measurement)> {
+        let mut fresh = Vec::with_capacity(good.len());
+        let mut again = 0;
+        let mut good = good.into_iter().peekable();
+        while let Some(first) = good.peek() {
+            let mut slots = self.dedup.series(agent, first.slot_length, first.measurement.slot);
+            while let Some(row) = good.next_if(|row| slots.covers(row.slot_length, row.measurement.slot)) {
+                let (taken, open) =
+                    (!slots.take(row.target, row.measurement.slot, row.measurement.attempt), is_open(row.row));
+                match (taken, open) {
+                    // Another number with the slot of this one: two attempts say that they are the same. The first stays.
+                    (true, true) => refused.add(RefusalReason::Conflict, 1),
+                    (true, false) => again += 1,
+                    (false, open) => {
+                        ledger.stored += u64::from(open);
+                        fresh.push((row.row, row.measurement));
+                    }
+                }
+            }
+        }
+        self.metrics.rows_again.inc_by(again);
+        fresh
+    }
+
+    /// Writes the batch as it came when all of it is of about one time, else in pieces that are.
+    fn record(&mut self, batch: &IncomingBatch, fresh: Vec<(u16, Measurement)>, group: &mut Group) {
+        if fresh.is_empty() {
+            return;
+        }
+        self.metrics.rows_stored.inc_by(fresh.len() as u64);
+        match span_of(fresh.iter().map(|(_, m)| m.scheduled)) {
+            Some((from, span_us)) => {
+                let mask = mask_of(&fresh, batch.count as usize);
+                let key = self.next_key(batch, from, span_us, batch.first_sequence);
+                let columns = batch.columns.clone();
+                group.writes.batch(&stored(batch, key, batch.count, mask, columns));
+            }
+            None => self.record_pieces(batch, &fresh, group),
+        }
+        group.accepted.push(AcceptedRows {
+            agent: batch.peer.agent.clone(),
+            vantage: batch.peer.vantage.clone(),
+            arrived: batch.arrived,
+            rows: fresh.into_iter().map(|(_, measurement)| measurement).collect(),
+        });
+    }
+
+    fn record_pieces(&mut self, batch: &IncomingBatch, fresh: &[(u16, Measurement)], group: &mut Group) {
+        for piece in pieces(fresh) {
+            let Some((from, span_us)) = span_of(piece.iter().map(|(_, m)| m.scheduled)) else { continue };
+            let rows: Vec<Measurement> = piece.iter().map(|(_, m)| m.clone()).collect();
+            let how = v1::Compression::try_from(batch.compression).unwrap_or(v1::Compression::None);
+            let columns = columns::encode(&rows);
+            let count = columns.count;
+            let first = batch.first_sequence + u64::from(piece[0].0);
+            let key = self.next_key(batch, from, span_us, first);
+            group.writes.batch(&stored(batch, key, count, Mask::all(), columns::to_bytes(&columns, how)));
+        }
+    }
+
+    fn next_key(&mut self, batch: &IncomingBatch, from: WallTime, span_us: u32, first: Sequence) -> RecordKey {
+        self.serial += 1;
+        let (agent, boot, serial) = (batch.peer.agent.clone(), batch.boot, self.serial);
+        RecordKey { from, agent, boot, first_sequence: first, serial, span_us }
+    }
+
+    fn lost(&mut self, lost: &Lost, group: &mut Group) {
+        let range = lost.first_sequence..lost.first_sequence.saturating_add(lost.count);
+        let Some(open) = self.open_parts(&lost.peer, lost.boot, &range) else { return };
+        let ledger = self.books.of_agent(&lost.peer.agent).ledger(lost.boot);
+        let numbers: u64 = open.iter().map(|part| part.end - part.start).sum();
+        ledger.lost += numbers;
+        ledger.arrived = lost.arrived;
+        ledger.settle(range);
+        if numbers > 0 {
+            self.metrics.lost(lost.reason, numbers);
+            tracing::warn!(agent = %lost.peer.agent, boot = %lost.boot, count = numbers, reason = lost.reason.as_str_name(),
+                "agent lost measurements");
+            group.changed.insert((lost.peer.agent.clone(), lost.boot));
+        }
+        group.touched.insert(lost.peer.agent.clone());
+        group.acknowledgements.push((lost.peer.clone(), lost.boot, Refused::default()));
+    }
+
+    fn claim(&mut self, agent: AgentId, claim: Claim, group: &mut Group) {
+        self.books.of_agent(&agent).claim(claim);
+        group.touched.insert(agent);
+    }
+
+    fn advance_frontiers(&mut self, group: &mut Group) {
+        for agent in &group.touched {
+            if let Some(through) = self.books.of_agent(agent).advance() {
+                group.frontiers.push((agent.clone(), through));
+            }
+        }
+    }
+
+    /// Ledgers with the rows that they count. A frontier alone is not worth a sync: it is claimed again after a start.
+    fn write_small(&mut self, group: &mut Group) {
+        for (agent, boot) in &group.changed {
+            let books = self.books.of_agent(agent);
+            group.writes.small.push(small::ledger(agent, *boot, books.find(*boot)));
+            let forgotten = books.forget(*boot);
+            group.writes.small.extend(forgotten.into_iter().map(|boot| small::ledger(agent, boot, None)));
+            group.writes.small.extend(books.frontier().map(|through| small::frontier(agent, through)));
+        }
+        if !group.writes.batches.is_empty() {
+            group.writes.small.push(small::serial(self.serial));
+        }
+    }
+}
+
+fn stored(batch: &IncomingBatch, key: RecordKey, count: u32, mask: Mask, columns: bytes::Bytes) -> StoredBatch {
+    let (vantage, arrived) = (batch.peer.vantage.clone(), batch.arrived);
+    StoredBatch { key, vantage, arrived, count, mask, columns, compression: batch.compression }
+}
+
+fn mask_of(fresh: &[(u16, Measurement)], count: usize) -> Mask {
+    if fresh.len() == count {
+        return Mask::all();
+    }
+    let mut mask = Mask::none(count);
+    fresh.iter().for_each(|(row, _)| mask.set(usize::from(*row)));
+    mask
+}
+
+/// The earliest time, and the microseconds to the latest when a record may span as many.
+fn span_of(times: impl Iterator<Item = WallTime>) -> Option<(WallTime, u32)> {
+    let (from, to) = times.fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(t.as_micros()), b.max(t.as_micros())));
+    let span = u32::try_from(to.checked_sub(from)?).ok()?;
+    (u64::from(span) <= RECORD_SPAN.0 * 1000).then_some((WallTime::from_micros(from), span))
+}
+
+/// Stretches of rows that follow each other without a gap and are of about one time.
+fn pieces(rows: &[(u16, Measurement)]) -> Vec<&[(u16, Measurement)]> {
+    let mut pieces = Vec::new();
+    let (mut start, mut low, mut high) = (0, i64::MAX, i64::MIN);
+    for (i, (row, measurement)) in rows.iter().enumerate() {
+        let at = measurement.scheduled.as_micros();
+        let (a, b) = (low.min(at), high.max(at));
+        let gap = i > start && rows[i - 1].0 + 1 != *row;
+        if gap || (i > start && span_of([a, b].map(WallTime::from_micros).into_iter()).is_none()) {
+            pieces.push(&rows[start..i]);
+            (start, low, high) = (i, at, at);
+        } else {
+            (low, high) = (a, b);
+        }
+    }
+    pieces.push(&rows[start..]);
+    pieces
+}

@@ -1,0 +1,417 @@
+//! What does one agent say, and what is done with it?
+//!
+//! One task per stream reads its messages one by one. It stops reading while the agent has as many batches under way as it
+//! may, while the memory for decoded rows is taken, or while the committer's queue is full; HTTP/2 then holds the
+//! agent back. Answers go through the mailbox and never wait for this task.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+use tracing::{Instrument as _, info_span};
+use uitwijk_identity::PeerInfo;
+use uitwijk_model::{BootId, WallTime};
+use uitwijk_proto::columns::Rows;
+use uitwijk_proto::v1::{self, from_agent, from_collector};
+use uitwijk_proto::{PROTOCOL_VERSION, v1::LossReason};
+use uitwijk_telemetry::context::set_parent;
+
+use super::check;
+use super::service::{Shared, check_place, expired};
+use super::sessions::Session;
+use super::work::{Claim, IncomingBatch, Lost, Peer, Permits, Work};
+use crate::plans::CurrentPlan;
+
+/// How long an agent may take to introduce itself.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest text that describes an agent's software.
+const SOFTWARE_BYTES_MAX: usize = 128;
+/// The longest list of boots in one message.
+const BOOTS_MAX: usize = 4096;
+/// Longer than any process runs.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+/// Memory of a decoded row that waits, beside the bytes of its columns.
+const ROW_BYTES: usize = 320;
+
+/// Messages from an agent.
+pub trait Inbound: Send + 'static {
+    /// The next one; nothing when the agent is done.
+    fn message(&mut self) -> impl Future<Output = Result<Option<v1::FromAgent>, Status>> + Send;
+}
+
+impl Inbound for Streaming<v1::FromAgent> {
+    fn message(&mut self) -> impl Future<Output = Result<Option<v1::FromAgent>, Status>> + Send {
+        Self::message(self)
+    }
+}
+
+impl Inbound for tokio::sync::mpsc::Receiver<v1::FromAgent> {
+    async fn message(&mut self) -> Result<Option<v1::FromAgent>, Status> {
+        Ok(self.recv().await)
+    }
+}
+
+/// The task of one stream.
+pub(super) struct StreamTask {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    certificate: [u8; 32],
+    expires: WallTime,
+    plans: watch::Receiver<Arc<CurrentPlan>>,
+    /// The reader of the answers is gone.
+    gone: CancellationToken,
+    window: Arc<Semaphore>,
+    /// The running boot.
+    boot: BootId,
+    /// Before this, a stream that is over its rate reads nothing.
+    next_read: Instant,
+    /// Earlier boots of which the agent still had something when it connected.
+    earlier: Vec<v1::BootRange>,
+}
+
+/// How a stream ended, for the metric.
+struct End {
+    reason: &'static str,
+    /// Absent when the agent ended it, and all is well.
+    status: Option<Status>,
+}
+
+impl End {
+    const fn of(reason: &'static str, status: Status) -> Self {
+        Self { reason, status: Some(status) }
+    }
+
+    const fn invalid(status: Status) -> Self {
+        Self::of("invalid", status)
+    }
+
+    fn stopping() -> Self {
+        Self::of("stopping", Status::unavailable("the collector stops"))
+    }
+}
+
+impl StreamTask {
+    pub(super) fn new(shared: Arc<Shared>, peer: Arc<Peer>, info: &PeerInfo, gone: CancellationToken) -> Self {
+        let window = Arc::new(Semaphore::new(shared.limits.unacknowledged_batches_max.max(1) as usize));
+        Self {
+            plans: shared.plans.subscribe(),
+            certificate: info.certificate_fingerprint,
+            expires: info.certificate_expires,
+            shared,
+            peer,
+            gone,
+            window,
+            boot: BootId(0),
+            next_read: Instant::now(),
+            earlier: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut inbound: impl Inbound) {
+        self.shared.metrics.streams.inc();
+        let span = info_span!("stream", agent = %self.peer.agent, vantage = %self.peer.vantage);
+        let end = self.converse(&mut inbound).instrument(span.clone()).await;
+        let _entered = span.enter();
+        match end.status {
+            Some(status) => {
+                tracing::info!(reason = end.reason, detail = status.message(), "stream ended");
+                self.peer.mailbox.end(status);
+            }
+            None => {
+                tracing::info!(reason = end.reason, "stream ended");
+                self.peer.mailbox.finish();
+            }
+        }
+        self.shared.metrics.streams.dec();
+        self.shared.metrics.stream_ended(end.reason);
+    }
+
+    async fn converse(&mut self, inbound: &mut impl Inbound) -> End {
+        let (stopping, gone) = (self.shared.stopping.clone(), self.gone.clone());
+        let greeted = tokio::select! {
+            greeted = self.greet(inbound) => greeted,
+            () = stopping.cancelled() => Err(End::stopping()),
+            () = gone.cancelled() => Err(End { reason: "disconnected", status: None }),
+        };
+        let session = match greeted {
+            Ok(session) => session,
+            Err(end) => return end,
+        };
+        let end = tokio::select! {
+            end = self.listen(inbound, &session) => end,
+            () = stopping.cancelled() => End::stopping(),
+            () = gone.cancelled() => End { reason: "disconnected", status: None },
+            // The one who took over has said so to the agent already.
+            () = session.taken() => End { reason: "replaced", status: None },
+        };
+        self.shared.board.disconnected(&self.peer.agent);
+        end
+    }
+
+    /// Hello and welcome.
+    async fn greet(&mut self, inbound: &mut impl Inbound) -> Result<Session, End> {
+        let hello = match tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await {
+            Ok(Ok(Some(v1::FromAgent { message: Some(from_agent::Message::Hello(hello)) }))) => hello,
+            Ok(Ok(Some(_))) => return Err(End::invalid(Status::invalid_argument("the first message must be a Hello"))),
+            Ok(Ok(None)) => return Err(End { reason: "done", status: None }),
+            Ok(Err(status)) => return Err(broken(&status)),
+            Err(_) => return Err(End::of("silent", Status::deadline_exceeded("no Hello within 10 s"))),
+        };
+        check_hello(&hello)?;
+        self.boot = BootId(hello.boot);
+        let admitted = self.shared.sessions.admit(&self.peer, self.boot, self.certificate).await;
+        let session = admitted.map_err(|status| End::of("identity", status))?;
+        let cursors = self.cursors(&hello).await?;
+        let now = self.shared.clock.wall();
+        self.shared.board.connected(&self.peer.agent, &self.peer.vantage, &hello, now);
+        tracing::info!(boot = %self.boot, software = hello.software, "agent connected");
+        self.peer.mailbox.reply(from_collector::Message::Welcome(self.welcome(cursors)));
+        self.earlier = hello.buffered.iter().filter(|range| range.boot != hello.boot).copied().collect();
+        Ok(session)
+    }
+
+    /// What is on disk of the boots that the agent names.
+    async fn cursors(&self, hello: &v1::Hello) -> Result<Vec<v1::Cursor>, End> {
+        let mut boots: Vec<BootId> = hello.buffered.iter().map(|range| BootId(range.boot)).collect();
+        boots.push(self.boot);
+        boots.sort_unstable();
+        boots.dedup();
+        let (reply, cursors) = oneshot::channel();
+        self.hand_over(Work::Cursors(self.peer.agent.clone(), boots, reply)).await?;
+        cursors.await.map_err(|_| End::stopping())
+    }
+
+    fn welcome(&self, cursors: Vec<v1::Cursor>) -> v1::Welcome {
+        let limits = &self.shared.limits;
+        v1::Welcome {
+            protocol_version: PROTOCOL_VERSION,
+            collector: self.shared.collector.clone(),
+            cursors,
+            plan_version: self.plans.borrow().version.as_str().to_owned(),
+            unacknowledged_batches_max: limits.unacknowledged_batches_max,
+            batch_bytes_max: u32::try_from(limits.batch_bytes_max).unwrap_or(u32::MAX),
+            batch_rows_max: limits.batch_rows_max,
+        }
+    }
+
+    /// Reads until the agent is done or something is wrong.
+    async fn listen(&mut self, inbound: &mut impl Inbound, session: &Session) -> End {
+        loop {
+            tokio::time::sleep_until(self.next_read).await;
+            let heard = match self.next_event(inbound).await {
+                Ok(Event::Message(message)) => {
+                    session.heard();
+                    self.handle(message).await
+                }
+                Ok(Event::PlanChanged) => self.check_enrolment(),
+                Ok(Event::Done) => return self.drained().await,
+                Err(end) => return end,
+            };
+            if let Err(end) = heard {
+                return end;
+            }
+        }
+    }
+
+    async fn next_event(&mut self, inbound: &mut impl Inbound) -> Result<Event, End> {
+        let silence_max = self.shared.limits.silence_max;
+        let valid_us = self.expires.micros_since(self.shared.clock.wall()).max(0).cast_unsigned();
+        tokio::select! {
+            message = inbound.message() => match message {
+                Ok(Some(message)) => Ok(Event::Message(message)),
+                Ok(None) => Ok(Event::Done),
+                Err(status) => Err(broken(&status)),
+            },
+            changed = self.plans.changed() => changed.map(|()| Event::PlanChanged).map_err(|_| End::stopping()),
+            () = tokio::time::sleep(silence_max.into()) => {
+                Err(End::of("silent", Status::deadline_exceeded(format!("not a word for {silence_max}"))))
+            }
+            // Timers take some years at most.
+            () = tokio::time::sleep(Duration::from_micros(valid_us).min(YEAR)) => {
+                Err(End::of("expired", expired(self.expires)))
+            }
+        }
+    }
+
+    fn check_enrolment(&mut self) -> Result<(), End> {
+        let current = self.plans.borrow_and_update().clone();
+        check_place(&current, &self.peer.agent, &self.peer.vantage).map_err(|status| End::of("not_enrolled", status))
+    }
+
+    /// The agent is done; what it sent is acknowledged before the stream ends.
+    async fn drained(&self) -> End {
+        let all = self.shared.limits.unacknowledged_batches_max.max(1);
+        let _ = self.window.acquire_many(all).await;
+        End { reason: "done", status: None }
+    }
+
+    async fn handle(&mut self, message: v1::FromAgent) -> Result<(), End> {
+        match message.message {
+            Some(from_agent::Message::Batch(batch)) => self.batch(batch).await,
+            Some(from_agent::Message::Tombstone(tombstone)) => self.tombstone(tombstone).await,
+            Some(from_agent::Message::Heartbeat(heartbeat)) => self.heartbeat(heartbeat).await,
+            Some(from_agent::Message::Hello(_)) => {
+                Err(End::invalid(Status::invalid_argument("a second Hello: there is one, at the beginning")))
+            }
+            None => {
+                Err(End::invalid(Status::invalid_argument("a message of a kind that this collector does not know")))
+            }
+        }
+    }
+
+    async fn batch(&mut self, batch: v1::Batch) -> Result<(), End> {
+        check::names_a_range(&batch).map_err(|why| End::invalid(Status::invalid_argument(why)))?;
+        let arrived = self.shared.clock.wall();
+        self.shared.board.contact(&self.peer.agent, arrived);
+        let permits = self.permits(&batch).await?;
+        let span = info_span!("batch", agent = %self.peer.agent, rows = batch.count);
+        set_parent(&span, &batch.traceparent);
+        let checked = span.in_scope(|| self.check(&batch, arrived));
+        self.slow_down(batch.count);
+        let work = IncomingBatch {
+            peer: self.peer.clone(),
+            boot: BootId(batch.boot),
+            first_sequence: batch.first_sequence,
+            count: batch.count,
+            columns: batch.columns,
+            compression: batch.compression,
+            arrived,
+            checked,
+            span,
+            permits,
+        };
+        self.hand_over(Work::Batch(Box::new(work))).await
+    }
+
+    /// Nothing when the batch cannot be decoded: all of it is refused, and the agent may forget it.
+    fn check(&self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
+        match Rows::from_batch(batch, &self.shared.limits.columns()) {
+            Ok(rows) => Some(check::rows(&rows, &self.shared.plans, &self.shared.limits, arrived)),
+            Err(error) => {
+                tracing::warn!(agent = %self.peer.agent, boot = batch.boot, first_sequence = batch.first_sequence,
+                    count = batch.count, %error, "malformed batch refused");
+                None
+            }
+        }
+    }
+
+    /// Waits until this batch may be under way.
+    async fn permits(&self, batch: &v1::Batch) -> Result<Permits, End> {
+        let window = self.window.clone().acquire_owned().await.map_err(|_| End::stopping())?;
+        let kib = (batch.count as usize * ROW_BYTES + batch.columns.len()).div_ceil(1024);
+        let kib = kib.min((self.shared.limits.queue_bytes_max >> 10).max(1));
+        let memory: OwnedSemaphorePermit = (self.shared.memory.clone())
+            .acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX))
+            .await
+            .map_err(|_| End::stopping())?;
+        Ok(Permits { _window: Some(window), _memory: Some(memory) })
+    }
+
+    fn slow_down(&mut self, rows: u32) {
+        let rate = self.shared.limits.rows_per_second_max;
+        if rate > 0 {
+            let cost = Duration::from_secs_f64(f64::from(rows) / f64::from(rate));
+            self.next_read = self.next_read.max(Instant::now()) + cost;
+        }
+    }
+
+    async fn tombstone(&self, tombstone: v1::Tombstone) -> Result<(), End> {
+        let v1::Tombstone { boot, first_sequence, count, reason } = tombstone;
+        if boot == 0 || first_sequence == 0 || count == 0 || first_sequence.checked_add(count).is_none() {
+            return Err(End::invalid(Status::invalid_argument(format!(
+                "tombstone of {count} from sequence {first_sequence} of boot {boot}: all are 1 or more"
+            ))));
+        }
+        let lost = Lost {
+            peer: self.peer.clone(),
+            boot: BootId(boot),
+            first_sequence,
+            count,
+            reason: LossReason::try_from(reason).unwrap_or(LossReason::Unspecified),
+            arrived: self.shared.clock.wall(),
+        };
+        self.hand_over(Work::Lost(lost)).await
+    }
+
+    async fn heartbeat(&self, heartbeat: v1::Heartbeat) -> Result<(), End> {
+        let received = self.shared.clock.wall();
+        if heartbeat.books.len() > BOOTS_MAX {
+            let found = heartbeat.books.len();
+            let text = format!("heartbeat with the books of {found} boots: allowed are {BOOTS_MAX}");
+            return Err(End::of("limit", Status::resource_exhausted(text)));
+        }
+        self.shared.board.heartbeat(&self.peer.agent, &heartbeat, received);
+        self.peer.mailbox.reply(from_collector::Message::HeartbeatReply(v1::HeartbeatReply {
+            sent_us: heartbeat.sent_us,
+            received_us: received.as_micros(),
+            replied_us: self.shared.clock.wall().as_micros(),
+        }));
+        if heartbeat.complete_sequence == 0 {
+            return Ok(());
+        }
+        self.hand_over(Work::Claim(self.peer.agent.clone(), self.claim(&heartbeat, received))).await
+    }
+
+    /// What the heartbeat says to be complete, and when it is.
+    fn claim(&self, heartbeat: &v1::Heartbeat, now: WallTime) -> Claim {
+        let buffered = self.earlier.iter().map(|range| (BootId(range.boot), range.next_sequence));
+        let books = heartbeat.books.iter().filter(|books| books.boot != self.boot.0 && books.buffered > 0);
+        let started = books.map(|books| (BootId(books.boot), books.started.saturating_add(1)));
+        Claim {
+            boot: self.boot,
+            // A clock that runs far ahead must not close the books on the future.
+            through: WallTime::from_micros(heartbeat.complete_through_us).min(now.plus(self.shared.limits.future_max)),
+            below: heartbeat.complete_sequence,
+            earlier: buffered.chain(started).collect(),
+        }
+    }
+
+    /// Waits while the queue is full.
+    async fn hand_over(&self, work: Work) -> Result<(), End> {
+        self.shared.queue.send(work).await.map_err(|_| End::stopping())
+    }
+}
+
+/// What a stream waits for.
+enum Event {
+    Message(v1::FromAgent),
+    PlanChanged,
+    Done,
+}
+
+fn check_hello(hello: &v1::Hello) -> Result<(), End> {
+    if hello.protocol_version != PROTOCOL_VERSION {
+        return Err(End::invalid(Status::failed_precondition(format!(
+            "the agent speaks version {} of the protocol and this collector version {PROTOCOL_VERSION}: \
+             update the older of the two",
+            hello.protocol_version
+        ))));
+    }
+    let wrong = if hello.boot == 0 {
+        "Hello with boot 0: a boot is a random number other than 0".to_owned()
+    } else if hello.software.len() > SOFTWARE_BYTES_MAX {
+        format!("Hello with {} bytes of `software`: allowed are {SOFTWARE_BYTES_MAX}", hello.software.len())
+    } else if hello.buffered.len() > BOOTS_MAX {
+        format!("Hello with {} boots: allowed are {BOOTS_MAX}", hello.buffered.len())
+    } else {
+        return Ok(());
+    };
+    Err(End::invalid(Status::invalid_argument(wrong)))
+}
+
+/// The transport failed, or what came is no message.
+fn broken(status: &Status) -> End {
+    match status.code() {
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
+            End::of("limit", Status::resource_exhausted(status.message()))
+        }
+        tonic::Code::Internal if status.message().contains("decode") => {
+            End::invalid(Status::invalid_argument(status.message()))
+        }
+        _ => End { reason: "disconnected", status: None },
+    }
+}

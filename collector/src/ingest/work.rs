@@ -1,0 +1,88 @@
+//! What do streams hand to the committer?
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uitwijk_model::{AgentId, BootId, Sequence, Vantage, WallTime};
+use uitwijk_proto::v1::{self, LossReason};
+
+use super::check::Checked;
+use super::mailbox::Mailbox;
+
+/// The agent at the other end of a stream, from its certificate.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) agent: AgentId,
+    pub(super) vantage: Vantage,
+    pub(super) mailbox: Mailbox,
+}
+
+/// One message to the committer.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Rows.
+    Batch(Box<IncomingBatch>),
+    /// A range that will never come.
+    Lost(Lost),
+    /// What an agent says to be complete.
+    Claim(AgentId, Claim),
+    /// Which cursors does the collector have of these boots?
+    Cursors(AgentId, Vec<BootId>, oneshot::Sender<Vec<v1::Cursor>>),
+}
+
+/// A batch, decoded and checked by the task of its stream.
+#[derive(Debug)]
+pub(super) struct IncomingBatch {
+    pub(super) peer: Arc<Peer>,
+    pub(super) boot: BootId,
+    pub(super) first_sequence: Sequence,
+    pub(super) count: u32,
+    pub(super) columns: Bytes,
+    pub(super) compression: i32,
+    pub(super) arrived: WallTime,
+    /// Absent when it could not be decoded: every row is refused.
+    pub(super) checked: Option<Checked>,
+    pub(super) span: tracing::Span,
+    /// Its share of what the stream, and all streams together, may have under way.
+    pub(super) permits: Permits,
+}
+
+/// Given back when the batch is done.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    pub(super) _window: Option<OwnedSemaphorePermit>,
+    pub(super) _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// A tombstone.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) peer: Arc<Peer>,
+    pub(super) boot: BootId,
+    pub(super) first_sequence: Sequence,
+    pub(super) count: u64,
+    pub(super) reason: LossReason,
+    pub(super) arrived: WallTime,
+}
+
+/// When everything named here is in, nothing scheduled before `through` is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) boot: BootId,
+    pub(super) through: WallTime,
+    /// Of the running boot, everything below.
+    pub(super) below: Sequence,
+    /// Of earlier boots, everything below.
+    pub(super) earlier: Vec<(BootId, Sequence)>,
+}
+
+impl Work {
+    /// Rows in it, to bound a group.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Batch(batch) => batch.count as usize,
+            _ => 1,
+        }
+    }
+}
