@@ -73,6 +73,7 @@ impl Dialer {
         address: &Address,
         trail: &Trail,
     ) -> Result<tokio::net::TcpStream, Failure> {
+        trail.depart();
         let ips = match &address.host {
             Host::Ip(ip) => vec![*ip],
             Host::Name(name) => {

@@ -39,6 +39,7 @@ impl DnsTarget {
     /// Asks.
     pub(crate) async fn fetch(&self, env: &ProberEnv, trail: &Trail) -> Result<DnsAnswer, Failure> {
         let wanted = record_type(self.record);
+        trail.depart();
         trail.enter(Step::Dns);
         let response = env.resolvers().ask(&self.name, wanted, self.server).await;
         trail.leave(Step::Dns);

@@ -40,14 +40,16 @@ impl TlsTarget {
     }
 
     /// Makes the handshake.
-    pub(crate) async fn fetch(&self, env: &ProberEnv, dialer: &Dialer, trail: &Trail) -> Result<(), Failure> {
-        let dialed = dialer.dial(env, &self.origin, &[], trail).await?;
-        trail.stop();
-        if dialed.asked_for_certificate { listen_for_objection(dialed).await } else { Ok(()) }
+    pub(crate) async fn fetch(&self, env: &ProberEnv, dialer: &Dialer, trail: &Trail) -> Result<Dialed, Failure> {
+        dialer.dial(env, &self.origin, &[], trail).await
     }
 }
 
-async fn listen_for_objection(mut dialed: Dialed) -> Result<(), Failure> {
+/// Whether the server objects to our certificate, if it asked for one. Takes a moment, after the clock stopped.
+pub(crate) async fn objection(mut dialed: Dialed) -> Result<(), Failure> {
+    if !dialed.asked_for_certificate {
+        return Ok(());
+    }
     let farewell = async {
         dialed.link.shutdown().await?;
         let mut rest = [0; 64];

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use uitwijk_model::plan::ProbeKind;
@@ -9,13 +10,13 @@ use uitwijk_model::{
     Measurement, Millis, Observer, Outcome, Phases, ServedBy, Slot, Target, TargetId, Unmeasured, WallTime,
 };
 
-use super::dial::Dialer;
+use super::dial::{Dialed, Dialer};
 use super::dns::{DnsAnswer, DnsTarget};
 use super::env::ProberEnv;
 use super::expect::{Expected, check_certificate};
 use super::failure::Failure;
 use super::grpc::{self, GrpcTarget};
-use super::handshake::TlsTarget;
+use super::handshake::{self, TlsTarget};
 use super::http::{HttpTarget, Response};
 use super::net::address::Address;
 use super::served::{Clues, ServedRule};
@@ -35,6 +36,8 @@ pub struct Prober {
     dialer: Dialer,
     served: ServedRule,
     env: ProberEnv,
+    /// The latest attempt could not be made for a reason of ours.
+    is_blind: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ enum Kind {
 enum Answer {
     Response(Response),
     Records(DnsAnswer),
+    Handshake(Dialed),
     Bare,
 }
 
@@ -97,6 +101,7 @@ impl Prober {
             kind,
             served,
             env: env.clone(),
+            is_blind: AtomicBool::new(false),
         })
     }
 
@@ -145,7 +150,7 @@ impl Prober {
 
     async fn measure(&self, measurement: &mut Measurement) {
         let traceparent = traceparent::of_attempt();
-        let trail = Trail::begin(Arc::clone(self.env.clock()));
+        let trail = Trail::new(Arc::clone(self.env.clock()));
         let fetched = tokio::time::timeout(self.timeout.into(), self.fetch(&trail, &traceparent)).await;
         trail.stop();
         let facts = trail.facts();
@@ -153,7 +158,7 @@ impl Prober {
         let judged = match fetched {
             Ok(Ok(answer)) => {
                 measurement.served = self.served_by(&answer, &facts);
-                self.check(&answer, measurement.certificate_expires)
+                self.check(answer, measurement.certificate_expires).await
             }
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(self.cut_off(&trail)),
@@ -167,15 +172,20 @@ impl Prober {
             Ok(()) if trail.total() > Duration::from(self.objective).into() => Outcome::Slow,
             Ok(()) => Outcome::Up,
         };
+        if self.is_blind.swap(false, Ordering::Relaxed) {
+            tracing::info!(target_id = %self.target, "a probe runs again on this agent");
+        }
         measurement.total = Some(trail.total());
         measurement.phases = trail.phases();
         measurement.http_status = facts.http_status;
         measurement.hops = facts.hops;
     }
 
-    /// An attempt that failed on our side says nothing of the target.
+    /// An attempt that failed on our side says nothing of the target. It is told once, not at every turn.
     fn blame_ourselves(&self, measurement: &mut Measurement, failure: &Failure) {
-        tracing::warn!(target_id = %self.target, problem = failure.detail, "a probe cannot run on this agent");
+        if !self.is_blind.swap(true, Ordering::Relaxed) {
+            tracing::warn!(target_id = %self.target, problem = failure.detail, "a probe cannot run on this agent");
+        }
         measurement.outcome = failure.outcome;
         measurement.served = None;
         measurement.certificate_expires = None;
@@ -188,7 +198,7 @@ impl Prober {
             Kind::Grpc(target) => target.fetch(env, dialer, trail, traceparent).await.map(Answer::Response),
             Kind::Dns(target) => target.fetch(env, trail).await.map(Answer::Records),
             Kind::Tcp(target) => target.fetch(env, dialer, trail).await.map(|()| Answer::Bare),
-            Kind::Tls(target) => target.fetch(env, dialer, trail).await.map(|()| Answer::Bare),
+            Kind::Tls(target) => target.fetch(env, dialer, trail).await.map(Answer::Handshake),
         }
     }
 
@@ -199,16 +209,19 @@ impl Prober {
         }
     }
 
-    fn check(&self, answer: &Answer, expires: Option<WallTime>) -> Result<(), Failure> {
+    async fn check(&self, answer: Answer, expires: Option<WallTime>) -> Result<(), Failure> {
         let now = self.env.clock().wall();
         match (&self.kind, answer) {
             (Kind::Http { expected, certificate_days_min, .. }, Answer::Response(response)) => {
-                expected.check(response)?;
+                expected.check(&response)?;
                 check_certificate(expires, *certificate_days_min, now)
             }
-            (Kind::Grpc(_), Answer::Response(response)) => grpc::check(response),
-            (Kind::Dns(target), Answer::Records(records)) => target.check(records),
-            (Kind::Tls(target), _) => check_certificate(expires, target.certificate_days_min, now),
+            (Kind::Grpc(_), Answer::Response(response)) => grpc::check(&response),
+            (Kind::Dns(target), Answer::Records(records)) => target.check(&records),
+            (Kind::Tls(target), Answer::Handshake(dialed)) => {
+                handshake::objection(dialed).await?;
+                check_certificate(expires, target.certificate_days_min, now)
+            }
             _ => Ok(()),
         }
     }
@@ -218,7 +231,7 @@ impl Prober {
         let clues = match answer {
             Answer::Response(r) => Clues { headers: Some(&r.headers), body: &r.body, addresses: &peer },
             Answer::Records(records) => Clues { addresses: &records.addresses, ..Clues::default() },
-            Answer::Bare => Clues { addresses: &peer, ..Clues::default() },
+            Answer::Handshake(_) | Answer::Bare => Clues { addresses: &peer, ..Clues::default() },
         };
         self.served.find(&clues, self.env.places())
     }

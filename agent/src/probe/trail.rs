@@ -67,7 +67,7 @@ pub(crate) struct Facts {
 
 #[derive(Debug, Default)]
 struct State {
-    began: Elapsed,
+    began: Option<Elapsed>,
     hop_began: Elapsed,
     stopped: Option<Elapsed>,
     marks: Marks,
@@ -93,11 +93,19 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    /// Starts the clock.
-    pub(crate) fn begin(clock: Arc<dyn Clock>) -> Self {
-        let now = clock.elapsed();
-        let state = State { began: now, hop_began: now, ..State::default() };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+    /// A trail whose clock does not run yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Arc::default() }
+    }
+
+    /// Starts the clock; the first call counts. From here on all time is the target's.
+    pub(crate) fn depart(&self) {
+        let now = self.now();
+        let mut state = self.state();
+        if state.began.is_none() {
+            state.began = Some(now);
+            state.hop_began = now;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,7 +225,7 @@ impl Trail {
     pub(crate) fn total(&self) -> Elapsed {
         let now = self.now();
         let state = self.state();
-        state.stopped.unwrap_or(now).since(state.began)
+        state.began.map_or_else(Elapsed::default, |began| state.stopped.unwrap_or(now).since(began))
     }
 
     /// Where the time went.
@@ -318,7 +326,8 @@ mod tests {
     /// Applies the marks, cuts off at 1000, and shows fault, phases and total.
     fn check(marks: &[Mark], expected: &str) {
         let clock = Arc::new(HandClock::default());
-        let trail = Trail::begin(clock.clone());
+        let trail = Trail::new(clock.clone());
+        trail.depart();
         for (at, mark) in marks {
             clock.0.store(*at, Ordering::Relaxed);
             mark(&trail);

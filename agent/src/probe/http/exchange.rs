@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -58,33 +59,37 @@ pub(crate) async fn exchange(
             .handshake(io)
             .await
             .map_err(failed)?;
-        drive(connection, async { receive(sender.send_request(message).await, limits, &failed, trail).await }).await
+        drive(connection, async move { receive(sender.send_request(message).await, limits, failed, trail).await }).await
     } else {
         let io = TokioIo::new(Stamped::plain(dialed.link, trail.clone()));
         let (mut sender, connection) =
             http1::Builder::new().max_header_size(HEAD_BYTES_MAX.into()).handshake(io).await.map_err(failed)?;
-        drive(connection, async { receive(sender.send_request(message).await, limits, &failed, trail).await }).await
+        drive(connection, async move { receive(sender.send_request(message).await, limits, failed, trail).await }).await
     }
 }
 
-/// Runs the connection for as long as the exchange takes.
+/// Runs the connection for as long as the exchange takes, and says goodbye.
 async fn drive<T>(connection: impl Future, exchange: impl Future<Output = T>) -> T {
-    let mut exchange = pin!(exchange);
-    tokio::select! {
+    let (mut connection, mut exchange) = (pin!(connection), pin!(exchange));
+    let done = tokio::select! {
         biased;
         done = &mut exchange => done,
         // The connection is finished first when the server closes it; the response may still be on its way to us.
-        _ = connection => exchange.await,
-    }
+        _ = &mut connection => return exchange.await,
+    };
+    // The exchange took the sender with it, so the connection closes in order at its next turn. It gets one: a server
+    // that does not see the end of TLS logs an error, but nobody waits for it.
+    let _ = connection.now_or_never();
+    done
 }
 
 async fn receive(
     response: hyper::Result<http::Response<Incoming>>,
     limits: Limits,
-    failed: &impl Fn(hyper::Error) -> Failure,
+    failed: impl Fn(hyper::Error) -> Failure,
     trail: &Trail,
 ) -> Result<Response, Failure> {
-    let (head, mut incoming) = response.map_err(failed)?.into_parts();
+    let (head, mut incoming) = response.map_err(&failed)?.into_parts();
     trail.note(|facts| facts.http_status = Some(head.status.as_u16()));
     let too_large = |size: u64| {
         let detail = format!("a body of {size} bytes or more, {} are allowed", limits.body_bytes_max);
@@ -98,7 +103,7 @@ async fn receive(
         Response { status: head.status, headers: head.headers, body: Vec::new(), trailers: HeaderMap::new() };
     let mut size = 0;
     while let Some(frame) = incoming.frame().await {
-        match frame.map_err(failed)?.into_data() {
+        match frame.map_err(&failed)?.into_data() {
             Ok(data) => {
                 size += data.len();
                 if size > limits.body_bytes_max {

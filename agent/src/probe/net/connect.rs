@@ -108,7 +108,8 @@ mod tests {
     async fn a_refused_address_makes_room_for_the_next_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
-        let trail = Trail::begin(Arc::new(SystemClock));
+        let trail = Trail::new(Arc::new(SystemClock));
+        trail.depart();
         let tcp = connect(&[closed().await, closed().await, good], &trail).await.unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), good);
         assert_eq!(trail.facts().peer, Some(good));
@@ -117,7 +118,8 @@ mod tests {
 
     #[tokio::test]
     async fn when_all_fail_the_phase_is_there_all_the_same() {
-        let trail = Trail::begin(Arc::new(SystemClock));
+        let trail = Trail::new(Arc::new(SystemClock));
+        trail.depart();
         let failure = connect(&[closed().await, closed().await], &trail).await.unwrap_err();
         assert_eq!(failure.outcome, Outcome::Down(Fault::ConnectRefused));
         assert!(trail.phases().connect.is_some());
@@ -132,7 +134,8 @@ mod tests {
             addresses.push(closed().await);
         }
         addresses.push(listener.local_addr().unwrap());
-        let trail = Trail::begin(Arc::new(SystemClock));
+        let trail = Trail::new(Arc::new(SystemClock));
+        trail.depart();
         assert!(connect(&addresses, &trail).await.is_err());
     }
 

@@ -146,6 +146,9 @@ impl Servers {
     fn parse(resolv_conf: &[u8]) -> Result<Self, NetError> {
         let (config, options) = hickory_resolver::system_conf::parse_resolv_conf(resolv_conf)?;
         let search = config.search().iter().cloned().chain(config.domain().cloned()).collect();
+        if config.name_servers().is_empty() {
+            return Err("it names no name server".into());
+        }
         Ok(Self { servers: config.name_servers().to_vec(), options: without_memory(options), search })
     }
 

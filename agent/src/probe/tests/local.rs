@@ -29,6 +29,9 @@ async fn a_machine_without_resolver_says_nothing_of_the_target() {
     let env = env().with_resolver_files(dir.path().join("hosts"), dir.path().join("resolv.conf"));
     let measurement = attempt_in(&env, &get("http://somewhere.test/")).await;
     assert_eq!(show(&measurement), "unmeasured local -");
+    std::fs::write(dir.path().join("resolv.conf"), "search somewhere.test\n").unwrap();
+    let measurement = attempt_in(&env, &get("http://somewhere.test/")).await;
+    assert_eq!(show(&measurement), "unmeasured local -", "no name server in the file");
 }
 
 #[test]

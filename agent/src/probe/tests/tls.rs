@@ -205,3 +205,38 @@ async fn an_answer_cut_without_goodbye_is_cut() {
     .await;
     check(&https(&pki, address), "down transfer_closed 200 connect tls send processing transfer").await;
 }
+
+#[tokio::test]
+async fn a_probe_says_goodbye() {
+    let pki = Pki::new();
+    let (told, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let address = secure(server_config(pki.good(), &[]), move |mut tls| {
+        let told = told.clone();
+        async move {
+            tls.read_exact(&mut [0; 16]).await.unwrap();
+            tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            tls.flush().await.unwrap();
+            // Without close_notify this is an error.
+            let end = tls.read_to_end(&mut Vec::new()).await;
+            told.send(end.is_ok()).unwrap();
+        }
+    })
+    .await;
+    check(&https(&pki, address), ALL).await;
+    assert_eq!(ends.recv().await, Some(true));
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_quiet_about_our_certificate_took_it() {
+    let pki = Pki::new();
+    let address = secure(pki.demanding(pki.good(), &[&rustls::version::TLS13]), |tls| async move {
+        forever().await;
+        drop(tls);
+    })
+    .await;
+    let ours = pki.issue("agent", 2020, 2080);
+    let mut target = brief(handshake(&pki, address));
+    target.probe.tls.client_cert_file = Some(ours.chain_file);
+    target.probe.tls.client_key_file = Some(ours.key_file);
+    check(&target, "up - connect tls").await;
+}
