@@ -3,6 +3,7 @@
 //! ```text
 //!   world   real HTTPS sites, a DNS server and a public entry that can break on command
 //!   fleet   agents and collectors as processes of their own, with certificates and a plan made for the world
+//!   load    simulated agents that send as fast as a collector takes it
 //!   demo    a story told on the terminal: quiet, outage, recovery, verdict
 //! ```
 //!
@@ -11,4 +12,5 @@
 
 pub mod demo;
 pub mod fleet;
+pub mod load;
 pub mod world;
