@@ -9,7 +9,8 @@ LABEL org.opencontainers.image.title="Uitwijk collector" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY uitwijk-collector /uitwijk-collector
-COPY uitwijk /uitwijkCOPY --chown=65532:65532 data /data
+COPY uitwijk /uitwijk
+COPY --chown=65532:65532 data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 7443 9464
