@@ -20,6 +20,8 @@ use crate::window::Window;
 
 mod policy;
 mod probe;
+pub mod read;
+pub mod working_days;
 
 pub use policy::{Policy, Ratio, RatioError};
 pub use probe::{

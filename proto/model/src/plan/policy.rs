@@ -108,7 +108,7 @@ impl From<Ratio> for String {
 }
 
 /// The numbers of the judge.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Hard impact: at least this share of requests fails over `hard_window`. Default 50 %. Higher: fewer switches for a
@@ -143,8 +143,10 @@ pub struct Policy {
     /// A sick vantage stays without a vote until it was clean for so long. Default 120 s.
     pub trust_hold: Millis,
     /// Least number of trusted vantages, in different zones. Default 2; 1 to 1000.
+    #[schemars(range(min = 1, max = 10_000))]
     pub vantages_min: u32,
     /// Least number of samples of the public name in `hard_window`. Default 12; 1 to 100,000.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub samples_min: u32,
     /// The other region is no better when it fares worse than this share of the active one. Default 50 %.
     pub better_share: Ratio,
@@ -165,6 +167,7 @@ pub struct Policy {
     /// A window for one zone excuses failures up to the share of the zone plus this. Default 10 %.
     pub maintenance_margin: Ratio,
     /// Planned maintenance must be announced so many working days ahead. Default 10; 0 to 365.
+    #[schemars(range(max = 365))]
     pub maintenance_notice_days: u32,
     /// A provisional verdict waits so long after the end of a slot. Default 20 s: 8 s of probe timeout, and delivery.
     pub grace: Millis,

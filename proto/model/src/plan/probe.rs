@@ -9,6 +9,8 @@ use std::path::PathBuf as AgentFile;
 
 use serde::{Deserialize, Serialize};
 
+use super::read::format::text;
+use super::read::raw::Named;
 use crate::id::{Region, Zone};
 use crate::time::Millis;
 
@@ -61,12 +63,13 @@ impl ProbeKind {
 }
 
 /// From names to connections.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectOptions {
     /// Which addresses may be used.
     pub family: IpFamily,
     /// Asks this resolver (UDP, TCP when truncated) instead of those of the system.
+    #[schemars(with = "Option<text::SocketAddress>")]
     pub resolver: Option<ResolverAddress>,
 }
 
@@ -84,7 +87,7 @@ pub enum IpFamily {
 }
 
 /// How TLS is done.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsOptions {
     /// PEM file on the agent with the roots to trust instead of the public ones.
@@ -98,23 +101,28 @@ pub struct TlsOptions {
 }
 
 /// Where an answer tells who served it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServedFrom {
     /// Header whose value is the region, in any case.
+    #[schemars(with = "Option<text::HeaderName>")]
     pub region_header: Option<String>,
     /// Header whose value is the zone.
+    #[schemars(with = "Option<text::HeaderName>")]
     pub zone_header: Option<String>,
     /// JSON pointer (RFC 6901) to the region in the body.
+    #[schemars(with = "Option<text::Pointer>")]
     pub region_json: Option<String>,
     /// JSON pointer to the zone in the body.
+    #[schemars(with = "Option<text::Pointer>")]
     pub zone_json: Option<String>,
     /// Networks in CIDR notation, such as `10.1.0.0/16`, and the region and zone that own them.
+    #[schemars(with = "Named<text::Network, ServedPlace>", extend("maxProperties" = 256))]
     pub addresses: BTreeMap<String, ServedPlace>,
 }
 
 /// A place that an address range belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServedPlace {
     /// The region.
@@ -171,16 +179,20 @@ pub enum HttpVersion {
 }
 
 /// Which HTTP answer is right. All parts must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectation {
     /// Statuses; empty means 200-299.
+    #[schemars(extend("maxItems" = 64))]
     pub status: Vec<StatusRange>,
     /// Headers that must match.
+    #[schemars(extend("maxItems" = 64))]
     pub headers: Vec<HeaderExpectation>,
     /// Checks of the body.
+    #[schemars(extend("maxItems" = 64))]
     pub body: Vec<BodyExpectation>,
     /// The certificate must be valid for at least so much longer.
+    #[schemars(range(max = 3650))]
     pub certificate_days_min: Option<u32>,
 }
 
@@ -215,19 +227,22 @@ impl From<StatusRange> for String {
 }
 
 /// A header that must match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderExpectation {
     /// Its name, lower case.
+    #[schemars(with = "text::HeaderName")]
     pub name: String,
     /// Regular expression that one of its values must match; absent: it must be there.
+    #[schemars(with = "Option<text::Pattern>")]
     pub matches: Option<String>,
     /// The header must not be there (or, with `matches`, no value may match).
+    #[serde(default)]
     pub absent: bool,
 }
 
 /// One check of a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyExpectation {
     /// Has this text in it.
@@ -235,16 +250,17 @@ pub enum BodyExpectation {
     /// Does not have this text in it.
     NotContains(String),
     /// Matches this regular expression.
-    Matches(String),
+    Matches(#[schemars(with = "text::Pattern")] String),
     /// Is JSON with this value.
     Json(JsonExpectation),
 }
 
 /// A value within a JSON body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonExpectation {
     /// JSON pointer (RFC 6901); empty is the whole document.
+    #[schemars(with = "text::Pointer")]
     pub pointer: String,
     /// The value that must stand there; absent: anything.
     pub equals: Option<serde_json::Value>,
