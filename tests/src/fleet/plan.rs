@@ -1,6 +1,7 @@
 //! Which plan does a fleet in this world have?
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,77 +13,84 @@ use crate::world::{CONTROLS, PARTNER, REGIONS, Sites, ZONES};
 
 /// The slot at which the contract's policy holds as it is.
 const CONTRACT_SLOT_MS: u64 = 10_000;
+/// The timeout of a probe at that slot.
+const CONTRACT_TIMEOUT_MS: u64 = 8_000;
 
 /// The plan file for the sites of a world, with every length of time scaled to the slot.
 pub fn plan_yaml(sites: &Sites, world_ca: &Path, slot: Duration) -> String {
     let slot_ms = u64::try_from(slot.as_millis()).unwrap_or(CONTRACT_SLOT_MS);
-    let timeout = Millis(8_000 * slot_ms / CONTRACT_SLOT_MS);
-    let ca = world_ca.display();
-    let entry = sites.entry.port();
-    let probe = |expect: &str, path: &str| {
-        format!(
-            "        probe:\n          timeout: {timeout}\n          tls: {{ ca_file: {ca} }}\n          \
-             served: {{ region_header: x-served-region, zone_header: x-served-zone }}\n          \
-             http: {{ path: {path}, expect: {{ body: [{{ {expect} }}] }} }}\n"
-        )
-    };
-    let regional = |service: &str| {
-        let mut text = String::from("        regional:\n");
-        for (region, address) in &sites.regions {
-            let host = format!("{service}.{}.{SUFFIX}", region.to_ascii_lowercase());
-            let _ = writeln!(text, "          {region}: https://{host}:{}", address.port());
-        }
-        text
-    };
-    let mut zonal = String::from("        zonal:\n");
+    let mut plan = format!("name: Demo\nrevision: 1\nslot: {}\nregions:\n", Millis(slot_ms));
     for region in REGIONS {
-        let _ = writeln!(zonal, "          {region}:");
-        for zone in ZONES {
-            let host = format!("exchange.z{zone}.{}.{SUFFIX}", region.to_ascii_lowercase());
-            let _ = writeln!(zonal, "            \"{zone}\": https://{host}:{}", sites.zones[&(region, zone)].port());
-        }
-    }
-    let mut plan = format!("name: demo\nrevision: 1\nslot: {}\nregions:\n", Millis(slot_ms));
-    for region in REGIONS {
-        let _ = writeln!(plan, "  {region}: {{ zones: [\"1\", \"2\", \"3\"] }}");
+        let _ = writeln!(plan, "  {region}: [{}]", ZONES.join(", "));
     }
     plan.push_str("agents:\n");
     for region in REGIONS {
         for zone in ZONES {
-            let _ = writeln!(plan, "  {}: {{ region: {region}, zone: \"{zone}\" }}", agent_name(region, zone));
+            let _ = writeln!(plan, "  {}: {region}/{zone}", agent_name(region, zone));
         }
     }
-    let diagnostic = r#"json: { pointer: /status, equals: ok }"#;
-    let _ = write!(
-        plan,
-        "services:\n  exchange:\n    title: Exchange of messages\n    class: webservice\n    active_region: NL\n    \
-         chain: [{PARTNER}]\n    endpoints:\n      default:\n{}{}{zonal}        global: https://exchange.{SUFFIX}:{entry}\n",
-        probe(diagnostic, "/diagnostic"),
-        regional("exchange"),
-    );
-    let _ = write!(
-        plan,
-        "  portal:\n    title: Portal\n    class: website\n    active_region: NL\n    endpoints:\n      default:\n\
-         {}{}        global: https://portal.{SUFFIX}:{entry}\n",
-        probe("contains: Welcome", "/"),
-        regional("portal"),
-    );
-    let reference = |host: &str, port: u16| {
-        format!(
-            "    probe: {{ timeout: {timeout}, tls: {{ ca_file: {ca} }}, http: {{ url: \"https://{host}.{SUFFIX}:{port}/\" }} }}\n"
-        )
-    };
-    let _ = write!(
-        plan,
-        "partners:\n  {PARTNER}:\n    title: Identity provider\n{}",
-        reference(PARTNER, sites.partner.port())
-    );
+    let timeout = Millis(CONTRACT_TIMEOUT_MS * slot_ms / CONTRACT_SLOT_MS);
+    let ca = world_ca.display();
+    let _ = write!(plan, "defaults:\n  probe:\n    timeout: {timeout}\n    tls_options: {{ ca_file: \"{ca}\" }}\n");
+    let _ =
+        write!(plan, "partners:\n  {PARTNER}:\n    title: Identity provider\n{}", reference(PARTNER, sites.partner));
     plan.push_str("controls:\n");
     for control in CONTROLS {
-        let _ = write!(plan, "  {control}:\n{}", reference(control, sites.controls[control].port()));
+        let _ = write!(plan, "  {control}:\n{}", reference(control, sites.controls[control]));
     }
+    plan.push_str("services:\n");
+    plan.push_str(&exchange_yaml(sites));
+    plan.push_str(&portal_yaml(sites));
     plan.push_str(&policy_yaml(slot_ms));
     plan
+}
+
+fn reference(host: &str, address: SocketAddr) -> String {
+    format!("    probe: {{ address: \"https://{host}.{SUFFIX}:{}/\", http: {{}} }}\n", address.port())
+}
+
+/// A web service with a partner, zones that can be reached directly, and a diagnostic endpoint that answers JSON.
+fn exchange_yaml(sites: &Sites) -> String {
+    let mut text = String::from(
+        "  exchange:\n    title: Exchange of messages\n    class: webservice\n    active_region: NL\n    chain: [idp]\n",
+    );
+    text.push_str(&endpoint("json: { pointer: /status, equals: ok }"));
+    text.push_str(&regional("exchange", "/diagnostic", sites));
+    text.push_str("        zonal:\n");
+    for region in REGIONS {
+        let _ = writeln!(text, "          {region}:");
+        for zone in ZONES {
+            let host = format!("exchange.z{zone}.{}.{SUFFIX}", region.to_ascii_lowercase());
+            let port = sites.zones[&(region, zone)].port();
+            let _ = writeln!(text, "            {zone}: \"https://{host}:{port}/diagnostic\"");
+        }
+    }
+    text
+}
+
+/// A website without partners.
+fn portal_yaml(sites: &Sites) -> String {
+    let head = "  portal:\n    title: Portal\n    class: website\n    active_region: NL\n";
+    format!("{head}{}{}", endpoint("contains: Welcome"), regional("portal", "/", sites))
+}
+
+fn endpoint(expect: &str) -> String {
+    format!(
+        "    endpoints:\n      default:\n        probe:\n          \
+         served: {{ region_header: x-served-region, zone_header: x-served-zone }}\n          \
+         http: {{ expect: {{ body: [{{ {expect} }}] }} }}\n"
+    )
+}
+
+/// The deployments in both regions, and the public name.
+fn regional(service: &str, path: &str, sites: &Sites) -> String {
+    let mut text = String::from("        regional:\n");
+    for (region, address) in &sites.regions {
+        let host = format!("{service}.{}.{SUFFIX}", region.to_ascii_lowercase());
+        let _ = writeln!(text, "          {region}: \"https://{host}:{}{path}\"", address.port());
+    }
+    let _ = writeln!(text, "        global: \"https://{service}.{SUFFIX}:{}{path}\"", sites.entry.port());
+    text
 }
 
 /// The contract's policy with its lengths of time scaled to the slot; nothing else changes.
@@ -93,4 +101,24 @@ fn policy_yaml(slot_ms: u64) -> String {
     let changed = scaled.iter().filter(|(key, value)| standard.get(*key) != Some(value));
     let lines: String = changed.map(|(key, value)| format!("  {key}: {value}\n")).collect();
     if lines.is_empty() { lines } else { format!("policy:\n{lines}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use uitwijk_model::plan::read::read_plan;
+
+    use super::*;
+
+    #[test]
+    fn the_plan_of_a_fleet_has_no_mistakes_at_any_pace() {
+        for slot_ms in [500, 1000, 10_000] {
+            let sites = Sites::numbered(Ipv4Addr::LOCALHOST, 9000);
+            let yaml = plan_yaml(&sites, Path::new("/pki/world-ca.pem"), Duration::from_millis(slot_ms));
+            let plan = read_plan(&yaml, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}\n{yaml}"));
+            assert_eq!(plan.policy, Policy::default().scaled(slot_ms, CONTRACT_SLOT_MS));
+            assert_eq!(plan.targets().len(), 2 * 3 + 6 + 1 + 3);
+        }
+    }
 }

@@ -46,13 +46,13 @@ impl Shape {
     pub(super) fn plan_yaml(&self) -> String {
         let mut plan = String::from("name: load\nrevision: 1\nslot: 10s\nregions:\n");
         for region in crate::world::REGIONS {
-            let _ = writeln!(plan, "  {region}: {{ zones: [\"1\", \"2\", \"3\"] }}");
+            let _ = writeln!(plan, "  {region}: [1, 2, 3]");
         }
         plan.push_str("agents:\n");
         for agent in 0..self.agents {
             let region = crate::world::REGIONS[agent as usize % 2];
             let zone = crate::world::ZONES[agent as usize / 2 % 3];
-            let _ = writeln!(plan, "  {}: {{ region: {region}, zone: \"{zone}\" }}", Self::agent_name(agent));
+            let _ = writeln!(plan, "  {}: {region}/{zone}", Self::agent_name(agent));
         }
         plan.push_str("services:\n");
         for endpoint in 0..self.endpoints {
@@ -65,8 +65,8 @@ impl Shape {
             }
             let _ = writeln!(
                 plan,
-                "      e{endpoint}: {{ probe: {{ http: {{ path: / }} }}, regional: {{ NL: \"https://nl.invalid\", \
-                 IE: \"https://ie.invalid\" }}, global: \"https://public.invalid\" }}"
+                "      e{endpoint}: {{ probe: {{ http: {{}} }}, regional: {{ NL: \"https://nl.invalid/\", \
+                 IE: \"https://ie.invalid/\" }}, global: \"https://public.invalid/\" }}"
             );
         }
         plan
@@ -156,5 +156,23 @@ impl Traffic {
             complete_sequence: self.sequence,
             ..Heartbeat::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uitwijk_model::plan::read::read_plan;
+
+    use super::*;
+
+    #[test]
+    fn the_plan_knows_every_target_that_is_sent() {
+        let shape = Shape::new(6, 31, 500).unwrap();
+        let plan = read_plan(&shape.plan_yaml(), &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let known: Vec<_> = plan.targets().into_iter().map(|t| t.id).collect();
+        let sent = shape.one_slot();
+        assert_eq!(sent.len(), known.len());
+        assert!(sent.iter().all(|m| known.contains(&m.target)));
+        assert_eq!(plan.agents.len(), 6);
     }
 }
