@@ -21,6 +21,7 @@ use crate::window::Window;
 mod policy;
 mod probe;
 pub mod read;
+mod render;
 pub mod working_days;
 
 pub use policy::{Policy, Ratio, RatioError};

@@ -263,7 +263,13 @@ pub struct JsonExpectation {
     #[schemars(with = "text::Pointer")]
     pub pointer: String,
     /// The value that must stand there; absent: anything.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub equals: Option<serde_json::Value>,
+}
+
+/// A value that is there, also when it is null.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
 }
 
 /// A TCP connection.

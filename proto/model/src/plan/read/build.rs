@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::Mistake;
-use super::check::{Checked, Path};
+use super::check::Checked;
+use super::path::Path;
 use super::raw::RawPlan;
 use super::tree::Mark;
 use super::{build_fleet, build_policy, build_window};
@@ -26,7 +27,9 @@ const TIME_ZONE: &str = "Europe/Amsterdam";
 pub(super) struct Context {
     marks: BTreeMap<String, Mark>,
     pub(super) mistakes: Vec<Mistake>,
-    /// Parts of the file in which the earlier steps found a mistake: names that are missing there may have been meant well.
+    /// Keys at which the earlier steps found a mistake.
+    told: Vec<String>,
+    /// The first parts of those keys: names that are missing there may have been meant well.
     doubtful: BTreeSet<String>,
     pub(super) slot: SlotLength,
     pub(super) time_zone: TimeZone,
@@ -40,6 +43,11 @@ impl Context {
     pub(super) fn tell(&mut self, path: &Path, message: impl Into<String>) {
         let mark = self.mark_of(path.as_str());
         self.mistakes.push(path.mistake(mark, message));
+    }
+
+    /// Whether an earlier step found a mistake at or below one of these paths; what is missing there was left out for it.
+    pub(super) fn told_within<'a>(&self, mut paths: impl Iterator<Item = &'a Path>) -> bool {
+        paths.any(|path| self.told.iter().any(|key| key.starts_with(path.as_str())))
     }
 
     /// Whether the file has this path.
@@ -121,6 +129,7 @@ fn context(raw: &RawPlan, marks: BTreeMap<String, Mark>, mistakes: Vec<Mistake>)
     let named = raw.regions.iter().flat_map(|r| &r.0);
     Context {
         doubtful: mistakes.iter().map(|m| part(&m.key)).collect(),
+        told: mistakes.iter().map(|m| m.key.clone()).collect(),
         marks,
         mistakes,
         slot: raw.slot.or_else(|| SlotLength::new(SLOT).ok()).unwrap_or_else(|| unreachable!("ten seconds is a slot")),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::build::Context;
 use super::build_probe::merge;
-use super::check::Path;
+use super::path::Path;
 use crate::plan::{Policy, Ratio};
 use crate::time::Millis;
 

@@ -6,7 +6,7 @@ use std::path::{Path as AgentPath, PathBuf};
 use serde_json::{Map, Value};
 
 use super::build::Context;
-use super::check::Path;
+use super::path::Path;
 use super::raw_probe::{RawDns, RawHttp, RawProbe, RawTcp};
 use crate::plan::{
     DnsProbe, DnsRecordType, GrpcProbe, HttpProbe, Probe, ProbeKind, SecretText, ServedFrom, TcpProbe, TlsOptions,
@@ -75,8 +75,15 @@ impl<'a> Layers<'a> {
         if address.starts_with("http://") || address.starts_with("https://") {
             return Some("http");
         }
-        context.tell(&self.top(), format!("names no kind of probe, expected one of {}", KINDS.join(", ")));
+        self.tell_missing(format!("names no kind of probe, expected one of {}", KINDS.join(", ")), context);
         None
+    }
+
+    /// Tells that the sum lacks something, unless an earlier mistake has taken it away.
+    fn tell_missing(&self, message: String, context: &mut Context) {
+        if !context.told_within(self.bottom_up().map(|(path, _)| path)) {
+            context.tell(&self.top(), message);
+        }
     }
 
     /// All layers in one, without what is for other kinds.
@@ -124,7 +131,7 @@ pub(super) fn probe(layers: &Layers<'_>, context: &mut Context) -> Option<Probe>
     let raw: RawProbe = match serde_json::from_value(layers.merged(kind)) {
         Ok(raw) => raw,
         Err(error) => {
-            context.tell(&layers.top(), format!("cannot be read: {error}"));
+            layers.tell_missing(format!("cannot be read: {error}"), context);
             return None;
         }
     };
@@ -133,7 +140,7 @@ pub(super) fn probe(layers: &Layers<'_>, context: &mut Context) -> Option<Probe>
     check_tls(raw.tls_options.as_ref(), &mut teller);
     check_served(raw.served.as_ref(), &mut teller);
     let Some(address) = raw.address else {
-        teller.tell(&[], "has no address");
+        layers.tell_missing("has no address".to_owned(), context);
         return None;
     };
     let kind = match kind {
@@ -155,7 +162,7 @@ pub(super) fn probe(layers: &Layers<'_>, context: &mut Context) -> Option<Probe>
         retries: raw.retries.unwrap_or(0),
         connect: raw.connect.unwrap_or_default(),
         tls: raw.tls_options.unwrap_or_default(),
-        served: raw.served,
+        served: raw.served.filter(|served| *served != ServedFrom::default()),
     })
 }
 

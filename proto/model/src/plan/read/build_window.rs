@@ -3,7 +3,7 @@
 use jiff::civil::{Date, DateTime};
 
 use super::build::Context;
-use super::check::Path;
+use super::path::Path;
 use super::raw::{RawPlan, RawScope, RawWindow};
 use crate::plan::working_days;
 use crate::time::WallTime;

@@ -4,12 +4,15 @@
 //! not fit is told with its place and left out; the rest comes back as JSON that the raw structs read without an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
+use super::path::Path;
+use super::shape::{
+    has_type, narrow, plain, resolve, scalar_value, schema, tagged, takes_anything, text_value, wanted,
+};
 use super::tree::{Entry, Kind, Mark, Node, Scalar};
-use super::{Mistake, format, hint};
+use super::{Mistake, hint};
 
 /// What the check hands on.
 pub(super) struct Checked {
@@ -20,77 +23,10 @@ pub(super) struct Checked {
     pub(super) mistakes: Vec<Mistake>,
 }
 
-/// A dotted path from the root of the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Path(String);
-
-impl Path {
-    pub(super) fn root() -> Self {
-        Self::default()
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A path below this one.
-    pub(super) fn join(&self, key: impl std::fmt::Display) -> Self {
-        let mut path = self.clone();
-        path.push(&key.to_string());
-        path
-    }
-
-    pub(super) fn item(&self, i: usize) -> Self {
-        Self(format!("{}[{i}]", self.0))
-    }
-
-    /// Does something one key deeper, without a path of its own for every node.
-    pub(super) fn within<T>(&mut self, key: &str, then: impl FnOnce(&mut Self) -> T) -> T {
-        let length = self.0.len();
-        self.push(key);
-        let result = then(self);
-        self.0.truncate(length);
-        result
-    }
-
-    pub(super) fn within_item<T>(&mut self, i: usize, then: impl FnOnce(&mut Self) -> T) -> T {
-        let length = self.0.len();
-        self.0.push_str(&format!("[{i}]"));
-        let result = then(self);
-        self.0.truncate(length);
-        result
-    }
-
-    pub(super) fn mistake(&self, mark: Mark, message: impl Into<String>) -> Mistake {
-        Mistake { line: mark.line, column: mark.column, key: self.0.clone(), message: message.into() }
-    }
-
-    fn push(&mut self, key: &str) {
-        if !self.0.is_empty() {
-            self.0.push('.');
-        }
-        // A key may be any text; a long one is not repeated in full.
-        self.0.extend(key.chars().take(80));
-    }
-}
-
-/// The schema of the plan file, made once.
-pub(super) fn schema() -> &'static Value {
-    static SCHEMA: OnceLock<Value> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let mut schema = schemars::schema_for!(super::raw::RawPlan).to_value();
-        schema["title"] = "Uitwijk plan".into();
-        schema
-    })
-}
-
 /// Walks a tree along the schema.
 pub(super) fn check(root: &Node, mistakes: Vec<Mistake>) -> Checked {
     let mut walk = Walk { marks: BTreeMap::new(), mistakes };
-    let value = match &root.kind {
-        Kind::Null => walk.map(schema(), &[], root.mark, &mut Path::root()),
-        _ => walk.node(schema(), root, &mut Path::root()),
-    };
+    let value = walk.node(schema(), root, &mut Path::root());
     Checked { value: value.unwrap_or_else(|| json!({})), marks: walk.marks, mistakes: walk.mistakes }
 }
 
@@ -105,6 +41,7 @@ impl Walk {
         self.marks.insert(path.as_str().to_owned(), node.mark);
         let (schema, shorthand) = narrow(schema, node);
         match &node.kind {
+            Kind::Bad => None,
             _ if takes_anything(schema) => Some(plain(node)),
             Kind::Scalar(scalar) => {
                 let value = self.scalar(schema, scalar, node.mark, path)?;
@@ -112,6 +49,9 @@ impl Walk {
             }
             Kind::List(items) => self.list(schema, items, node.mark, path),
             Kind::Map(entries) => self.map(schema, entries, node.mark, path),
+            // Nothing after the colon is as good as an empty collection; elsewhere something was forgotten.
+            Kind::Null if has_type(schema, "object") => self.map(schema, &[], node.mark, path),
+            Kind::Null if has_type(schema, "array") => self.list(schema, &[], node.mark, path),
             Kind::Null => self.tell(path, node.mark, format!("expected {}, found nothing", wanted(schema))),
         }
     }
@@ -182,24 +122,11 @@ impl Walk {
                 let of_entry = known.get(&entry.key).or(others);
                 let Some(of_entry) = of_entry else { return self.unknown(known, entry, path) };
                 if self.name(schema, entry, path) {
-                    self.value(of_entry, entry, path, &mut map);
+                    map.extend(self.node(of_entry, &entry.node, path).map(|value| (entry.key.clone(), value)));
                 }
             });
         }
         map
-    }
-
-    /// Nothing after the colon is as good as no key, where the key may be left out.
-    fn value(&mut self, schema: &Value, entry: &Entry, path: &mut Path, map: &mut Map<String, Value>) {
-        if !matches!(entry.node.kind, Kind::Null) {
-            map.extend(self.node(schema, &entry.node, path).map(|value| (entry.key.clone(), value)));
-            return;
-        }
-        self.marks.insert(path.as_str().to_owned(), entry.mark);
-        let schema = resolve(schema);
-        if !takes_anything(schema) && !["null", "object", "array"].iter().any(|t| has_type(schema, t)) {
-            self.tell(path, entry.mark, format!("expected {}, found nothing", wanted(schema)));
-        }
     }
 
     fn name(&mut self, schema: &Value, entry: &Entry, path: &Path) -> bool {
@@ -221,10 +148,7 @@ impl Walk {
 
     fn missing(&mut self, schema: &Value, entries: &[Entry], mark: Mark, path: &mut Path) {
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            let given = entries.iter().find(|e| e.key == key);
-            let empty = given.is_some_and(|e| matches!(e.node.kind, Kind::Null));
-            if given.is_none() || (empty && is_collection(schema, key)) {
-                let mark = given.map_or(mark, |e| e.mark);
+            if !entries.iter().any(|e| e.key == key) {
                 path.within(key, |path| self.tell(path, mark, "is missing".to_owned()));
             }
         }
@@ -258,169 +182,5 @@ impl Walk {
         }
         let map = self.entries(&json!({ "additionalProperties": false }), options, entries, path);
         (!map.is_empty()).then_some(Value::Object(map))
-    }
-}
-
-/// Follows a reference into the definitions.
-fn resolve(of: &Value) -> &Value {
-    match of.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
-        Some(pointer) => schema().pointer(pointer).unwrap_or(of),
-        None => of,
-    }
-}
-
-fn alternatives(schema: &Value) -> Option<&Vec<Value>> {
-    schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array)
-}
-
-/// Follows references, and among alternatives the one of the shape that the node has; with the key that a bare text stands for.
-fn narrow<'a>(schema: &'a Value, node: &Node) -> (&'a Value, Option<&'a str>) {
-    let map = matches!(node.kind, Kind::Map(_));
-    let (mut schema, mut shorthand) = (resolve(schema), None);
-    while let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-        shorthand = schema.get("x-shorthand").and_then(Value::as_str).or(shorthand);
-        let mut options = options.iter().map(resolve).filter(|o| !is_null(o));
-        let first = options.next().unwrap_or(&Value::Null);
-        schema = if has_type(first, "object") == map { first } else { options.next().unwrap_or(first) };
-    }
-    (schema, shorthand.filter(|_| !map))
-}
-
-fn takes_anything(schema: &Value) -> bool {
-    schema.get("type").is_none() && schema.get("enum").is_none() && alternatives(schema).is_none()
-}
-
-fn is_null(schema: &Value) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("null")
-}
-
-fn has_type(schema: &Value, wanted: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(t)) => t == wanted,
-        Some(Value::Array(types)) => types.iter().any(|t| t == wanted),
-        _ => alternatives(schema).is_some_and(|options| options.iter().any(|o| has_type(resolve(o), wanted))),
-    }
-}
-
-fn is_collection(schema: &Value, key: &str) -> bool {
-    let of_key = resolve(&schema["properties"][key]);
-    has_type(of_key, "object") || has_type(of_key, "array")
-}
-
-/// The keys of an enum of which each variant is a map of one key.
-fn tagged(schema: &Value) -> Option<Map<String, Value>> {
-    let options = schema.get("oneOf")?.as_array()?;
-    let property = |o: &Value| {
-        let properties = o.get("properties")?.as_object().filter(|p| p.len() == 1)?;
-        properties.iter().next().map(|(k, v)| (k.clone(), v.clone()))
-    };
-    options.iter().map(property).collect()
-}
-
-/// The words of an enum.
-fn words(schema: &Value) -> Option<Vec<&str>> {
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return Some(words.iter().filter_map(Value::as_str).collect());
-    }
-    let mut words = Vec::new();
-    for option in schema.get("oneOf")?.as_array()? {
-        match option.get("const") {
-            Some(word) => words.push(word.as_str()?),
-            None => words.extend(option.get("enum")?.as_array()?.iter().filter_map(Value::as_str)),
-        }
-    }
-    Some(words)
-}
-
-fn scalar_value(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
-    if let Some(words) = words(schema) {
-        return word(&words, &scalar.text);
-    }
-    if has_type(schema, "string") {
-        return text_value(schema, &scalar.text);
-    }
-    if has_type(schema, "integer") {
-        return whole_number(schema, scalar);
-    }
-    match &scalar.value {
-        Value::Bool(b) if has_type(schema, "boolean") => Ok(Value::Bool(*b)),
-        _ => Err(format!("expected {}, found {}", wanted(schema), quoted(&scalar.text))),
-    }
-}
-
-fn word(words: &[&str], found: &str) -> Result<Value, String> {
-    if words.contains(&found) {
-        return Ok(found.into());
-    }
-    let hint = hint::closest(found, words.iter().copied()).map(|w| format!("; did you mean {w}?")).unwrap_or_default();
-    Err(format!("{} is none of {}{hint}", quoted(found), words.join(", ")))
-}
-
-fn text_value(schema: &Value, text: &str) -> Result<Value, String> {
-    let length = text.chars().count() as u64;
-    let bound = |key| schema.get(key).and_then(Value::as_u64);
-    let (min, max) = (bound("minLength").unwrap_or(0), bound("maxLength").unwrap_or(65_536));
-    if length < min || length > max {
-        return Err(format!("has {length} characters, allowed are {min} to {max}"));
-    }
-    if text.contains('\0') {
-        return Err("has a NUL character, which is not allowed".to_owned());
-    }
-    let parser = schema.get("format").and_then(Value::as_str).and_then(format::parser);
-    parser.map_or(Ok(()), |parse| parse(text)).map(|()| text.into())
-}
-
-fn whole_number(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
-    let bound = |key| schema.get(key).and_then(Value::as_u64);
-    let format_max = match schema.get("format").and_then(Value::as_str) {
-        Some("uint8") => u64::from(u8::MAX),
-        Some("uint16") => u64::from(u16::MAX),
-        Some("uint32") => u64::from(u32::MAX),
-        _ => i64::MAX.unsigned_abs(),
-    };
-    let (min, max) = (bound("minimum").unwrap_or(0), bound("maximum").unwrap_or(format_max));
-    match scalar.value.as_u64() {
-        Some(n) if (min..=max).contains(&n) => Ok(n.into()),
-        _ if scalar.value.is_number() => {
-            Err(format!("{} is out of range, allowed is a whole number from {min} to {max}", scalar.text))
-        }
-        _ => Err(format!("expected a whole number from {min} to {max}, found {}", quoted(&scalar.text))),
-    }
-}
-
-/// What the schema asks for, in words.
-fn wanted(schema: &Value) -> String {
-    if let Some(words) = words(schema) {
-        return format!("one of {}", words.join(", "));
-    }
-    if let Some(options) = tagged(schema) {
-        return format!("a map with one of {}", options.keys().cloned().collect::<Vec<_>>().join(", "));
-    }
-    let names = [
-        ("string", "a text"),
-        ("integer", "a whole number"),
-        ("boolean", "true or false"),
-        ("array", "a list"),
-        ("object", "a map"),
-    ];
-    let wanted: Vec<&str> = names.iter().filter(|(t, _)| has_type(schema, t)).map(|(_, name)| *name).collect();
-    if wanted.contains(&"a text") && wanted.contains(&"a whole number") {
-        "a text".to_owned()
-    } else {
-        wanted.join(" or ")
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().take(80).collect::<String>())
-}
-
-/// A node as it stands, where anything may stand.
-fn plain(node: &Node) -> Value {
-    match &node.kind {
-        Kind::Null => Value::Null,
-        Kind::Scalar(scalar) => scalar.value.clone(),
-        Kind::List(items) => items.iter().map(plain).collect(),
-        Kind::Map(entries) => entries.iter().map(|e| (e.key.clone(), plain(&e.node))).collect::<Map<_, _>>().into(),
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::Mistake;
-use super::check::Path;
+use super::path::Path;
 use super::tree::{Kind, Node, Scalar};
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -18,7 +18,7 @@ pub(super) fn fill_in(root: &mut Node, env: Env<'_>, mistakes: &mut Vec<Mistake>
 
 fn walk(node: &mut Node, path: &mut Path, env: Env<'_>, mistakes: &mut Vec<Mistake>) {
     match &mut node.kind {
-        Kind::Null => {}
+        Kind::Null | Kind::Bad => {}
         Kind::List(items) => {
             for (i, item) in items.iter_mut().enumerate() {
                 path.within_item(i, |path| walk(item, path, env, mistakes));
@@ -31,7 +31,10 @@ fn walk(node: &mut Node, path: &mut Path, env: Env<'_>, mistakes: &mut Vec<Mista
         }
         Kind::Scalar(scalar) if scalar.text.contains("${") => match expand(&scalar.text, env) {
             Ok(text) => *scalar = filled_in(text, scalar.plain),
-            Err(message) => mistakes.push(path.mistake(node.mark, message)),
+            Err(message) => {
+                mistakes.push(path.mistake(node.mark, message));
+                node.kind = Kind::Bad;
+            }
         },
         Kind::Scalar(_) => {}
     }

@@ -27,8 +27,10 @@ mod check;
 mod env;
 pub(super) mod format;
 mod hint;
+mod path;
 pub(super) mod raw;
 pub(super) mod raw_probe;
+mod shape;
 mod tree;
 
 /// The largest plan file, in bytes.
@@ -109,7 +111,7 @@ pub fn read_plan(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Pla
 /// JSON Schema of the plan file, for editors.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    check::schema().clone()
+    shape::schema().clone()
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use serde_saphyr::{Location, Spanned};
 use super::Mistake;
 
 /// Deeper nesting than any plan needs.
-const DEPTH_MAX: usize = 64;
+const DEPTH_MAX: usize = 24;
 /// More nodes than fit in the largest file, so that only aliases can reach it.
 const NODES_MAX: usize = 4_000_000;
 /// Events that aliases may repeat in all.
-const ALIAS_EVENTS_MAX: usize = 500_000;
+const ALIAS_EVENTS_MAX: usize = 200_000;
 
 /// A place in the file, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Kind {
     Null,
+    /// Told to be wrong already; nothing more is said of it.
+    Bad,
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -73,17 +75,22 @@ pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
 }
 
 fn not_yaml(error: &serde_saphyr::Error) -> Mistake {
+    use serde_saphyr::Error;
     let mark = error.location().map_or(Mark { line: 1, column: 1 }, |at| mark(&at));
-    let told = error.without_snippet().to_string();
-    // The place is told in front already.
-    let told = match told.strip_prefix("error: ").unwrap_or(&told).rsplit_once(" at line ") {
-        Some((message, place)) if place.bytes().all(|b| b.is_ascii_digit() || b", column".contains(&b)) => {
-            message.to_owned()
+    let error = error.without_snippet();
+    let message = match error {
+        Error::MultipleDocuments { .. } => "a plan is one YAML document, here a second one begins".to_owned(),
+        Error::Budget { .. } => {
+            format!("nested too deep or too large: allowed are {DEPTH_MAX} levels and {NODES_MAX} values")
         }
-        _ => told,
+        _ => {
+            // The place is told in front already.
+            let told = error.to_string();
+            let told = told.lines().next().unwrap_or_default();
+            format!("not YAML: {}", told.split(" at line ").next().unwrap_or(told))
+        }
     };
-    let first = told.lines().next().unwrap_or_default().trim();
-    Mistake { line: mark.line, column: mark.column, key: String::new(), message: format!("not YAML: {first}") }
+    Mistake { line: mark.line, column: mark.column, key: String::new(), message }
 }
 
 fn mark(at: &Location) -> Mark {
