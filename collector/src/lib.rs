@@ -17,4 +17,6 @@ pub mod ops;
 pub mod plans;
 pub mod run;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod verdict_log;

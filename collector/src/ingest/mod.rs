@@ -34,3 +34,6 @@ pub use limits::IngestLimits;
 pub use metrics::{IngestMetrics, ReasonLabel};
 pub use service::{IngestService, OutboundStream, Parts};
 pub use stream::Inbound;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Does every row end where it belongs, once, whatever an agent, a disk or a twin does?
+
+mod disk;
+mod exactly_once;
+mod identity;
+mod rows;
+mod world;
