@@ -24,6 +24,19 @@ pub enum WindowKind {
     ForceMajeure,
 }
 
+impl WindowKind {
+    /// The name in plans, tables and JSON.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Agreed => "agreed",
+            Self::Emergency => "emergency",
+            Self::ForceMajeure => "force_majeure",
+        }
+    }
+}
+
 /// What a window covers. An empty set means all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,0 +1,295 @@
+//! How is the tool called?
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use uitwijk_model::Millis;
+
+const AFTER: &str = "\
+Exit codes:
+  0  done
+  1  the answer is no, such as a plan with mistakes
+  2  arguments or files that cannot be used
+  3  the collector cannot be reached
+  4  the collector does not allow it, or a certificate was refused
+  5  there is no such thing
+  6  the collector failed, or answered something that cannot be used
+
+Answers go to stdout, all else to stderr. With -o json every answer is one JSON
+object on one line. Names in [UPPER_CASE] are variables that may stand in for an
+option.";
+
+/// Was a failover needed? Ask the collector of Uitwijk.
+#[derive(Debug, Parser)]
+#[command(name = "uitwijk", version, term_width = 80, after_help = AFTER, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    #[command(flatten)]
+    pub(crate) show: Show,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which collector is asked, and who asks.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Which collector")]
+pub(crate) struct Reach {
+    /// Its address, https://HOST:PORT [UITWIJK_COLLECTOR]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) collector: Option<String>,
+    /// Authorities to believe, PEM [UITWIJK_TLS_CA]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Own certificate, PEM [UITWIJK_TLS_CERT]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of the own certificate, PEM [UITWIJK_TLS_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// How long an answer may take
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s")]
+    pub(crate) timeout: Millis,
+}
+
+impl Reach {
+    /// Fills in from the environment what the arguments left out.
+    pub(crate) fn or_from(self, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let file = |given: Option<PathBuf>, name: &str| given.or_else(|| set(name).map(PathBuf::from));
+        Self {
+            collector: self.collector.or_else(|| set("UITWIJK_COLLECTOR")),
+            tls_ca: file(self.tls_ca, "UITWIJK_TLS_CA"),
+            tls_cert: file(self.tls_cert, "UITWIJK_TLS_CERT"),
+            tls_key: file(self.tls_key, "UITWIJK_TLS_KEY"),
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// How answers look.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "How answers look")]
+pub(crate) struct Show {
+    /// table or json
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    pub(crate) output: Output,
+    /// auto (a terminal, no NO_COLOR), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub(crate) color: Color,
+    /// Times in the zone of this machine instead of UTC
+    #[arg(long, global = true)]
+    pub(crate) local: bool,
+    /// Cut nothing off, however wide it gets
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a plan, or show the one in force
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Who measures: contact, clock, backlog and books of the agents
+    Agents {
+        /// Only this one, with its books per start
+        name: Option<String>,
+    },
+    /// What was judged
+    #[command(subcommand)]
+    Verdicts(VerdictsCommand),
+    /// Why: the verdict on an episode in words, with its evidence
+    Explain {
+        /// Such as exchange/2026-03-02T08:15:00Z
+        episode: String,
+        /// An earlier revision than the latest
+        #[arg(long, value_name = "N")]
+        revision: Option<u32>,
+        /// Language of the explanation
+        #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+        language: Language,
+    },
+    /// What a service was judged to be, stretch by stretch
+    Timeline {
+        /// The service
+        service: String,
+        #[command(flatten)]
+        range: Range,
+    },
+    /// What was measured, attempt by attempt
+    Measurements(Query),
+    /// Private authority and certificates, for trials
+    #[command(subcommand)]
+    Pki(PkiCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Check a plan file; every mistake is told, with its line
+    Check {
+        /// The plan, YAML
+        file: PathBuf,
+    },
+    /// Show a plan with its defaults filled in: that of a file, or the one in force
+    Show {
+        /// The plan, YAML; the collector is asked when it is left out
+        file: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of plans, for editors
+    Schema,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    En,
+    Nl,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VerdictsCommand {
+    /// Episodes, newest first, with the latest verdict on each
+    List(List),
+    /// One episode: verdict, findings, observations, revisions
+    Show {
+        /// Such as exchange/2026-03-02T08:15:00Z
+        episode: String,
+        /// An earlier revision than the latest
+        #[arg(long, value_name = "N")]
+        revision: Option<u32>,
+    },
+    /// Open episodes, then each new revision as it is published
+    Watch {
+        /// Only this service
+        #[arg(long)]
+        service: Option<String>,
+        /// End after so many revisions
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    /// Only this service
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Also healthy episodes with findings, such as an unnecessary switch
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) range: Range,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// A stretch of time.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Range {
+    /// The last so long, such as 15m, 1h or 7d
+    #[arg(long, value_name = "TIME", conflicts_with = "from")]
+    pub(crate) since: Option<Millis>,
+    /// From this moment on, such as 2026-03-02T08:00Z
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) from: Option<String>,
+    /// Up to this moment
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) to: Option<String>,
+}
+
+/// A part of a long answer.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Page {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Go on where an answer before stopped
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) page_token: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Query {
+    /// Only targets of this service
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Only this target, such as exchange/default@NL
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Only as this agent saw it
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Only as seen from this region
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// Only as seen from this zone
+    #[arg(long, requires = "region")]
+    pub(crate) zone: Option<String>,
+    #[command(flatten)]
+    pub(crate) range: Range,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PkiCommand {
+    /// Make an authority: ca.pem and ca-key.pem
+    Init {
+        /// Directory, made if need be
+        #[arg(long, default_value = "pki")]
+        dir: PathBuf,
+        /// Name of the authority
+        #[arg(long, default_value = "Uitwijk trial")]
+        name: String,
+        /// How long it lasts
+        #[arg(long, value_name = "TIME", default_value = "3650d")]
+        lasting: Millis,
+    },
+    /// Make a certificate and its key: NAME.pem and NAME-key.pem
+    Issue {
+        /// What the holder may do
+        role: PkiRole,
+        /// Name of the holder, such as nl-1
+        name: String,
+        /// Region where it stands; for agents and collectors
+        #[arg(long, required_if_eq_any = [("role", "agent"), ("role", "collector")])]
+        region: Option<String>,
+        /// Zone where it stands; for agents
+        #[arg(long, required_if_eq("role", "agent"))]
+        zone: Option<String>,
+        /// Host name or address that a collector is reached by; may be repeated
+        #[arg(long, value_name = "HOST", required_if_eq("role", "collector"))]
+        host: Vec<String>,
+        /// Directory of the authority, where the new files go too
+        #[arg(long, default_value = "pki")]
+        dir: PathBuf,
+        /// How long it lasts
+        #[arg(long, value_name = "TIME", default_value = "90d")]
+        lasting: Millis,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PkiRole {
+    Agent,
+    Collector,
+    Viewer,
+    Operator,
+}
