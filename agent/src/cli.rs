@@ -51,7 +51,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("uitwijk-agent: {error}");
-            FAILED.into()
+            if error.is_mistake() { MISTAKES.into() } else { FAILED.into() }
         }
     }
 }
@@ -115,6 +115,7 @@ fn command() -> Command {
                 .help("Write the bound addresses there as JSON once the agent serves"),
         )
         .args(SETTINGS.iter().map(flag))
+        .mut_args(|arg| arg.hide_env_values(true))
 }
 
 fn flag(setting: &'static Setting) -> Arg {

@@ -107,8 +107,10 @@ pub(super) fn environment_into(name: &str, value: &str, given: &mut Given, mista
 /// What to say of a key that does not exist.
 pub(super) fn unknown(found: &str, spelled: impl Fn(&str) -> String) -> String {
     let nearest = SETTINGS.iter().map(|s| spelled(s.key)).min_by_key(|known| distance(found, known));
-    match nearest {
-        Some(known) if distance(found, &known) <= 3 => format!("no such key; did you mean {known}"),
+    let near = |known: &String| known.starts_with(found) || distance(found, known) <= 3;
+    let completed = SETTINGS.iter().map(|s| spelled(s.key)).find(|known| known.starts_with(found));
+    match completed.or(nearest) {
+        Some(known) if near(&known) => format!("no such key; did you mean {known}"),
         _ => {
             let known: Vec<_> = SETTINGS.iter().map(|s| spelled(s.key)).collect();
             format!("no such key; known are {}", known.join(", "))

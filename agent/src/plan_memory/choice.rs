@@ -122,11 +122,6 @@ impl Choice {
         })
     }
 
-    /// Forgets the collectors from this place on, as they left the configuration.
-    pub fn forget_from(&mut self, collectors: usize) {
-        self.offers.split_off(&collectors);
-    }
-
     /// Whether the running plan has another content than an offer of the same revision.
     #[must_use]
     pub fn contradicts(&self, offer: &Offer) -> bool {

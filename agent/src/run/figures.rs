@@ -9,8 +9,8 @@ use uitwijk_identity::Credentials;
 use uitwijk_model::Elapsed;
 use uitwijk_telemetry::Health;
 
-use crate::buffer::{self, Buffer};
-use crate::metrics::AgentMetrics;
+use crate::buffer::{self, Books, Buffer};
+use crate::metrics::{AgentMetrics, CollectorMetrics};
 use crate::selfcheck::SelfCheck;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +21,7 @@ pub(super) struct Figures {
     pub(super) selfcheck: Arc<SelfCheck>,
     pub(super) credentials: Arc<Credentials>,
     pub(super) metrics: Arc<AgentMetrics>,
+    pub(super) collectors: Vec<CollectorMetrics>,
     pub(super) health: Health,
 }
 
@@ -41,6 +42,9 @@ impl Figures {
         self.metrics.buffer_failures.set(i64::try_from(counts.failures).unwrap_or(i64::MAX));
         self.metrics.loop_lag.set(seconds(self.selfcheck.observer().loop_lag));
         self.metrics.certificate_expires(self.credentials.expires());
+        for collector in &self.collectors {
+            show_books(collector, &self.buffer.books(collector.name()));
+        }
         self.health.set("buffer", buffer_state(self.buffer.health()));
     }
 }
@@ -57,4 +61,12 @@ pub(super) fn buffer_state(health: buffer::Health) -> Result<(), String> {
 #[allow(clippy::cast_precision_loss, reason = "a lag is far below 2^52 microseconds")]
 fn seconds(elapsed: Elapsed) -> f64 {
     elapsed.as_micros() as f64 / 1e6
+}
+
+fn show_books(metrics: &CollectorMetrics, books: &[Books]) {
+    let sum = |of: fn(&Books) -> u64| books.iter().map(of).fold(0, u64::saturating_add);
+    metrics.backlog.set(i64::try_from(sum(|b| b.buffered)).unwrap_or(i64::MAX));
+    metrics.lost("expired", sum(|b| b.expired));
+    metrics.lost("unwritable", sum(|b| b.unwritable));
+    metrics.lost("unreadable", sum(|b| b.unreadable));
 }

@@ -101,7 +101,7 @@ impl Agent {
             // It has no error to give.
             let _ = admin::serve(listener, state, stop).await;
         });
-        watchers(&mut others, &me, &common, &stops);
+        watchers(&mut others, &config, &me, &common, &stops);
         let health = common.health;
         Ok(Self { config, sources, me, admin, buffer, health, schedule, uplinks, urls, others, stops })
     }
@@ -281,12 +281,13 @@ fn uplinks(config: &Config, buffer: &Buffer, context: &UplinkContext) -> (JoinSe
     (tasks, urls)
 }
 
-fn watchers(others: &mut JoinSet<()>, me: &Me, common: &Common, stops: &Stops) {
+fn watchers(others: &mut JoinSet<()>, config: &Config, me: &Me, common: &Common, stops: &Stops) {
     let figures = Figures {
         buffer: common.buffer.clone(),
         selfcheck: common.selfcheck.clone(),
         credentials: me.credentials.clone(),
         metrics: common.metrics.clone(),
+        collectors: config.collectors.iter().map(|collector| common.metrics.collector(&collector.name)).collect(),
         health: common.health.clone(),
     };
     others.spawn(figures.run(stops.others.clone()));

@@ -65,6 +65,14 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether the settings or the files they name are to blame, rather than the machine.
+    #[must_use]
+    pub const fn is_mistake(&self) -> bool {
+        matches!(self, Self::Credentials(_) | Self::NotAnAgent { .. } | Self::Logging(_))
+    }
+}
+
 /// Who the agent is, from its certificate.
 #[derive(Debug, Clone)]
 pub struct Me {

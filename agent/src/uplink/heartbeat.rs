@@ -3,7 +3,6 @@
 use uitwijk_model::WallTime;
 use uitwijk_proto::v1;
 
-use crate::metrics::CollectorMetrics;
 use crate::schedule::Complete;
 
 /// Boots that a heartbeat may name; more are held for no longer than it takes to settle the oldest.
@@ -40,18 +39,4 @@ pub(super) fn heartbeat(
 /// Rows that are buffered and not acknowledged.
 pub(super) fn backlog(books: &[v1::Books]) -> u64 {
     books.iter().map(|b| b.buffered).fold(0, u64::saturating_add)
-}
-
-/// Shows the books of one collector.
-pub(super) fn show(metrics: &CollectorMetrics, books: &[v1::Books]) {
-    metrics.backlog.set(i64::try_from(backlog(books)).unwrap_or(i64::MAX));
-    metrics.lost("expired", books.iter().map(|b| b.expired).fold(0, u64::saturating_add));
-    for (reason, label) in [
-        (v1::LossReason::Unwritable, "unwritable"),
-        (v1::LossReason::Unreadable, "unreadable"),
-        (v1::LossReason::Unsynced, "unsynced"),
-    ] {
-        let of_reason = books.iter().flat_map(|b| &b.lost).filter(|loss| loss.reason() == reason);
-        metrics.lost(label, of_reason.map(|loss| loss.count).fold(0, u64::saturating_add));
-    }
 }

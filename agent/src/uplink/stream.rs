@@ -29,6 +29,8 @@ use crate::selfcheck::{Exchange, SelfCheck};
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// A heartbeat carries how far the schedule is complete, which a verdict waits for; so they go out often, and are small.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+/// After the stop, what is left is looked at this often.
+const LOOK_WHILE_DRAINING: Duration = Duration::from_millis(20);
 /// Messages between this task and the connection; the window bounds the batches, this the rest.
 const OUT_MAX: usize = 32;
 /// A connection that takes no message for so long is stuck.
@@ -137,6 +139,8 @@ impl<'a, B: Backlog> Stream<'a, B> {
         let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draining = false;
+        let mut look = tokio::time::interval(LOOK_WHILE_DRAINING);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let applied = tokio::select! {
                 biased;
@@ -146,12 +150,9 @@ impl<'a, B: Backlog> Stream<'a, B> {
                     draining = true;
                     Ok(())
                 }
-                _ = beat.tick() => match self.beat().await {
-                    // Counted after the last acknowledgement was applied, so nothing is left.
-                    Ok(0) if draining => return End::Stopped,
-                    Ok(_) => Ok(()),
-                    Err(end) => Err(end),
-                },
+                _ = beat.tick() => self.beat().await,
+                // The buffer applies an acknowledgement a moment after it came.
+                _ = look.tick(), if draining => Ok(()),
                 Ok(()) = renewed.changed() => return End::Renewed,
                 piece = self.backlog.next(self.session.limits()), if self.session.may_send() => self.send(piece).await,
             };
@@ -214,23 +215,19 @@ impl<'a, B: Backlog> Stream<'a, B> {
         }
     }
 
-    /// Sends a heartbeat; answers with the rows that wait.
-    async fn beat(&mut self) -> Result<u64, End> {
+    async fn beat(&mut self) -> Result<(), End> {
         if self.session.is_stuck(self.context.clock.elapsed()) {
             return Err(End::Lost(tonic::Status::deadline_exceeded("the collector acknowledges nothing any more")));
         }
         // Before the books, so that they hold every sequence that it speaks of.
         let complete = *self.context.complete.borrow();
         let (books, bytes) = self.backlog.books().await;
-        heartbeat::show(&self.context.metrics, &books);
-        let waiting = heartbeat::backlog(&books);
         let plan = self.context.plan_version.borrow().as_ref().map(ToString::to_string).unwrap_or_default();
         let offset = self.context.selfcheck.clock_offset_to(self.context.metrics.name()).map(|offset| offset.us);
         let now = self.context.clock.wall();
         let beat = heartbeat::heartbeat(now, books, bytes, offset, plan, complete);
         self.asked = Some(now);
-        self.put(from_agent::Message::Heartbeat(beat)).await?;
-        Ok(waiting)
+        self.put(from_agent::Message::Heartbeat(beat)).await
     }
 
     async fn send(&mut self, piece: Piece) -> Result<(), End> {

@@ -63,6 +63,8 @@ pub struct Uplink<B> {
     index: usize,
     name: String,
     url: watch::Receiver<String>,
+    /// Counts up with every new certificate.
+    renewed: watch::Receiver<u64>,
     backlog: B,
     backoff: Backoff,
     status: Status,
@@ -82,7 +84,8 @@ impl<B: Backlog> Uplink<B> {
             selfcheck: context.selfcheck.clone(),
         };
         let (status, backoff) = (Status::new(name, metrics), Backoff::default());
-        Self { context, stream, index, name: name.to_owned(), url, backlog, backoff, status }
+        let renewed = context.credentials.subscribe();
+        Self { context, stream, index, name: name.to_owned(), url, renewed, backlog, backoff, status }
     }
 
     /// Delivers until the stop.
@@ -93,8 +96,10 @@ impl<B: Backlog> Uplink<B> {
                 None => break,
                 Some(Ok(channel)) => channel,
                 Some(Err(error)) => {
-                    self.failed(&kind_of(&error), &error.to_string()).await;
-                    continue;
+                    if self.failed(&kind_of(&error), &error.to_string()).await {
+                        continue;
+                    }
+                    break;
                 }
             };
             let (index, running) = (self.index, self.context.plan_version.clone());
@@ -109,6 +114,8 @@ impl<B: Backlog> Uplink<B> {
     }
 
     async fn connect(&mut self) -> Result<Channel, ConnectError> {
+        // What changes from here on asks for another connection.
+        self.renewed.mark_unchanged();
         let url = self.url.borrow_and_update().clone();
         let options = ClientOptions { user_agent: crate::USER_AGENT.to_owned(), ..ClientOptions::default() };
         uitwijk_identity::channel(&url, self.context.credentials.clone(), options).await
@@ -117,7 +124,7 @@ impl<B: Backlog> Uplink<B> {
     /// Opens streams on this connection until it is lost; true when the uplink is to end.
     async fn streams(&mut self, channel: &Channel) -> bool {
         loop {
-            match self.stream(channel).await {
+            let (kind, detail, lost) = match self.stream(channel).await {
                 End::Stopped => return true,
                 End::Renewed => {
                     tracing::info!(collector = self.name, "connecting anew with a new certificate or address");
@@ -125,27 +132,25 @@ impl<B: Backlog> Uplink<B> {
                     return false;
                 }
                 End::Refused(status) => {
-                    let detail = format!("{:?}: {}", status.code(), status.message());
-                    self.failed(&format!("{:?}", status.code()), &detail).await;
+                    let code = format!("{:?}", status.code());
+                    (code.clone(), format!("{code}: {}", status.message()), false)
                 }
-                End::Unfit(error) => self.failed("unfit", &error.to_string()).await,
-                End::Lost(status) => {
-                    let (kind, detail) = match connect_error_of(&status) {
-                        Some(error) => (kind_of(&error), error.to_string()),
-                        None => ("lost".to_owned(), status.message().to_owned()),
-                    };
-                    self.failed(&kind, &detail).await;
-                    return false;
-                }
-            }
-            if self.context.stop.is_cancelled() {
+                End::Unfit(error) => ("unfit".to_owned(), error.to_string(), false),
+                End::Lost(status) => match connect_error_of(&status) {
+                    Some(error) => (kind_of(&error), error.to_string(), true),
+                    None => ("lost".to_owned(), status.message().to_owned(), true),
+                },
+            };
+            if !self.failed(&kind, &detail).await {
                 return true;
+            }
+            if lost {
+                return false;
             }
         }
     }
 
     async fn stream(&mut self, channel: &Channel) -> End {
-        let mut renewed = self.context.credentials.subscribe();
         let stop = Stopping { drain: self.context.drain.clone(), now: self.context.stop.clone() };
         let opening = Stream::open(channel.clone(), &self.stream, &mut self.backlog);
         let opened = match stop.now.run_until_cancelled(opening).await {
@@ -163,7 +168,7 @@ impl<B: Backlog> Uplink<B> {
         // When nobody takes news the agent is stopping.
         let _ = self.context.plan_news.send(news).await;
         let end = tokio::select! {
-            end = stream.run(&mut renewed, &stop) => end,
+            end = stream.run(&mut self.renewed, &stop) => end,
             Ok(()) = self.url.changed() => End::Renewed,
         };
         if Duration::from(self.context.clock.elapsed().since(opened)) > WORKED_AFTER {
@@ -172,17 +177,19 @@ impl<B: Backlog> Uplink<B> {
         end
     }
 
-    /// Counts and tells of a failure, then waits for the next try, or for something that may cure it.
-    async fn failed(&mut self, kind: &str, detail: &str) {
+    /// Counts and tells of a failure, then waits for the next try, or for something that may cure it. False when there
+    /// is to be no other try, because the agent stops.
+    async fn failed(&mut self, kind: &str, detail: &str) -> bool {
         let news = self.status.failed(kind, detail, self.context.clock.as_ref());
         let pause = self.backoff.next();
         tracing::debug!(collector = self.name, kind, news, ?pause, "waiting before the next try");
-        let mut renewed = self.context.credentials.subscribe();
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.context.stop.cancelled() => {}
-            Ok(()) = renewed.changed() => {}
-            Ok(()) = self.url.changed() => {}
+            biased;
+            () = self.context.stop.cancelled() => false,
+            () = self.context.drain.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+            Ok(()) = self.renewed.changed() => true,
+            Ok(()) = self.url.changed() => true,
         }
     }
 }

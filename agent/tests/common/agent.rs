@@ -106,6 +106,11 @@ impl Agent {
         self.child.id().expect("it runs")
     }
 
+    /// What the system says of its memory.
+    pub fn memory(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap()
+    }
+
     pub fn signal(&self, signal: i32) {
         let pid = libc::pid_t::try_from(self.pid()).unwrap();
         #[expect(unsafe_code, reason = "the standard library can only kill")]

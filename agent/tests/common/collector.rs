@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, WatchStream};
-use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,6 +19,8 @@ use uitwijk_proto::columns::{Limits, Rows};
 use uitwijk_proto::v1::fleet_server::{Fleet, FleetServer};
 use uitwijk_proto::v1::ingest_server::{Ingest, IngestServer};
 use uitwijk_proto::v1::{self, from_agent, from_collector};
+
+use super::until;
 
 /// What was heard and what to do.
 #[derive(Default)]
@@ -60,8 +61,8 @@ pub struct FakeCollector {
     heard: Arc<Mutex<Heard>>,
     plan: watch::Sender<Option<v1::PlanUpdate>>,
     credentials: Arc<Credentials>,
-    stop: CancellationToken,
-    task: Option<tokio::task::JoinHandle<()>>,
+    /// Everything it does happens here, so that it can go without a word.
+    runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl FakeCollector {
@@ -73,10 +74,9 @@ impl FakeCollector {
             heard,
             plan: watch::Sender::new(plan),
             credentials,
-            stop: CancellationToken::new(),
-            task: None,
+            runtime: None,
         };
-        collector.serve().await;
+        collector.come_back().await;
         collector
     }
 
@@ -99,50 +99,45 @@ impl FakeCollector {
         of_target.cloned().collect()
     }
 
-    /// Goes away: connections break, the port is free.
-    pub async fn go(&mut self) {
-        self.stop.cancel();
-        if let Some(task) = self.task.take() {
-            task.await.unwrap();
+    /// Goes away without a word: connections break, the port is free.
+    pub fn go(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 
     /// Comes back at the same address with the same memory.
     pub async fn come_back(&mut self) {
-        self.stop = CancellationToken::new();
-        self.serve().await;
-    }
-
-    async fn serve(&mut self) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(self.address).unwrap();
-        let listener: TcpListener = socket.listen(64).unwrap();
+        let listener = until("the address is free", || listen(self.address).ok()).await;
         self.address = listener.local_addr().unwrap();
-        let incoming = uitwijk_identity::server::incoming(
-            listener,
-            self.credentials.clone(),
-            ServerLimits::default(),
-            Arc::default(),
-        );
         let mind = Mind { name: self.name.clone(), heard: self.heard.clone(), plan: self.plan.subscribe() };
-        let ingest = IngestServer::new(mind.clone()).accept_compressed(CompressionEncoding::Zstd);
-        let serving =
-            Server::builder().add_service(ingest).add_service(FleetServer::new(mind)).serve_with_incoming(incoming);
-        let stop = self.stop.clone();
-        self.task = Some(tokio::spawn(async move {
-            // Not in order: whatever is open breaks.
-            tokio::select! {
-                served = serving => served.unwrap(),
-                () = stop.cancelled() => {}
-            }
-        }));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.spawn(serve(listener, self.credentials.clone(), mind));
+        self.runtime = Some(runtime);
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn serve(listener: std::net::TcpListener, credentials: Arc<Credentials>, mind: Mind) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    let incoming = uitwijk_identity::server::incoming(listener, credentials, ServerLimits::default(), Arc::default());
+    let ingest = IngestServer::new(mind.clone()).accept_compressed(CompressionEncoding::Zstd);
+    Server::builder()
+        .add_service(ingest)
+        .add_service(FleetServer::new(mind))
+        .serve_with_incoming(incoming)
+        .await
+        .unwrap();
 }
 
 impl Drop for FakeCollector {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.go();
     }
 }
 
