@@ -1,0 +1,324 @@
+//! Can this build read what version 1 of the wire wrote?
+//!
+//! `fixtures/v1/NAME.bin` are bytes of each message as version 1 encoded it, `NAME.txt` what they say. They are never written anew: a
+//! change that reads them otherwise breaks agents in the field and buffers on their disks. A message that is new gets a pair of
+//! its own, which this test writes once and fails, so that it is looked at and committed.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::PathBuf;
+
+use prost::Message;
+use uitwijk_model::id::TargetId;
+use uitwijk_model::{
+    AgentId, BootId, Elapsed, Fault, Hop, Measurement, Observer, Outcome, Phases, Record, Region, ServedBy, Slot,
+    Unmeasured, Vantage, WallTime, Zone,
+};
+use uitwijk_proto::columns::{self, Limits, Rows};
+use uitwijk_proto::v1::{self, from_agent, from_collector};
+
+fn path(name: &str, extension: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "v1", &format!("{name}.{extension}")].iter().collect()
+}
+
+/// Opens the bytes of version 1, compares what they say, and returns the message.
+#[track_caller]
+fn check<M: Message + Default + Debug + PartialEq>(name: &str, example: &M) -> M {
+    if !path(name, "bin").exists() {
+        fs::write(path(name, "bin"), example.encode_to_vec()).expect("the fixture can be written");
+        fs::write(path(name, "txt"), format!("{example:#?}\n")).expect("the fixture can be written");
+        panic!("{name} had no fixture; one has been written, review and commit it");
+    }
+    let bytes = fs::read(path(name, "bin")).expect("the fixture can be read");
+    let text = fs::read_to_string(path(name, "txt")).expect("the fixture can be read");
+    let message = M::decode(&bytes[..]).unwrap_or_else(|e| panic!("{name}: version 1 is no longer read: {e}"));
+    assert_eq!(format!("{message:#?}\n"), text, "{name}: version 1 is read otherwise");
+    message
+}
+
+fn measurements() -> Vec<Measurement> {
+    let us = |n| Some(Elapsed::from_micros(n));
+    let at = |ms: i64| WallTime::from_millis(1_772_438_400_000 + ms);
+    let up = Measurement {
+        target: TargetId::from_wire("exchange/default@public"),
+        slot: Slot(177_243_840),
+        attempt: 0,
+        scheduled: at(137),
+        started: at(138),
+        outcome: Outcome::Up,
+        total: us(151_200),
+        phases: Phases {
+            dns: us(1_000),
+            connect: us(20_100),
+            tls: us(41_000),
+            send: us(90),
+            wait: us(88_000),
+            transfer: us(900),
+        },
+        http_status: Some(200),
+        served: Some(ServedBy { region: Region::new("NL").expect("a name"), zone: Zone::new("2").ok() }),
+        hops: vec![Hop { http_status: 301, elapsed: Elapsed::from_micros(1_234) }],
+        certificate_expires: Some(WallTime::from_millis(1_780_000_000_000)),
+        observer: Observer {
+            clock_offset_us: Some(-350),
+            loop_lag: Elapsed::from_micros(12),
+            controls_failed: 1,
+            controls_seen: 3,
+        },
+    };
+    let down = Measurement {
+        target: TargetId::from_wire("chain:idp"),
+        attempt: 1,
+        scheduled: at(902),
+        started: at(901),
+        outcome: Outcome::Down(Fault::ConnectRefused),
+        total: us(2_100),
+        phases: Phases { dns: us(900), ..Phases::default() },
+        http_status: None,
+        served: None,
+        hops: vec![],
+        certificate_expires: None,
+        observer: Observer::default(),
+        ..up.clone()
+    };
+    let unmeasured = Measurement {
+        target: TargetId::from_wire("control:ctl-a"),
+        slot: Slot(177_243_841),
+        attempt: 0,
+        scheduled: at(10_500),
+        started: at(10_500),
+        outcome: Outcome::Unmeasured(Unmeasured::Overrun),
+        total: None,
+        phases: Phases::default(),
+        ..down.clone()
+    };
+    vec![up, down, unmeasured]
+}
+
+fn batch(how: v1::Compression) -> v1::Batch {
+    let mut batch = columns::batch(BootId(77), 5, &columns::encode(&measurements()), how);
+    batch.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+    batch
+}
+
+#[test]
+fn columns_and_batches() {
+    check("columns", &columns::encode(&measurements()));
+    for (name, how) in [("batch", v1::Compression::None), ("batch_zstd", v1::Compression::Zstd)] {
+        let kept = check(name, &batch(how));
+        let rows = Rows::from_batch(&kept, &Limits::default()).expect("a batch of version 1 is well formed");
+        let read: Vec<_> = rows.iter().map(|r| r.expect("its rows are good").to_measurement()).collect();
+        assert_eq!((rows.boot(), rows.sequence(0)), (BootId(77), 5));
+        assert_eq!(read, measurements(), "{name}");
+    }
+}
+
+#[test]
+fn measurements_of_queries() {
+    let record = Record {
+        agent: AgentId::new("nl-1").unwrap(),
+        vantage: Vantage { region: Region::new("NL").unwrap(), zone: Zone::new("1").unwrap() },
+        boot: BootId(77),
+        sequence: 5,
+        measurement: measurements().remove(0),
+    };
+    let stored = WallTime::from_millis(1_772_438_401_000);
+    let kept = check("measurement", &columns::to_message(&record, stored));
+    assert_eq!(columns::from_message(&kept), Ok((record, stored)));
+    let request = v1::QueryRequest {
+        from_us: -1,
+        to_us: 2,
+        service: "exchange".into(),
+        target: "chain:idp".into(),
+        vantage_region: "NL".into(),
+        vantage_zone: "1".into(),
+        agent: "nl-1".into(),
+        page_size: 3,
+        page_token: "next".into(),
+    };
+    check("query_request", &request);
+    check("query_response", &v1::QueryResponse { measurements: vec![kept], next_page_token: "next".into() });
+}
+
+fn books() -> v1::Books {
+    let lost =
+        [v1::LossReason::Expired, v1::LossReason::Unwritable, v1::LossReason::Unreadable, v1::LossReason::Unsynced];
+    let lost = lost.into_iter().zip(1..).map(|(reason, count)| v1::Loss { reason: reason.into(), count }).collect();
+    v1::Books { boot: 77, started: 100, delivered: 80, buffered: 5, expired: 5, lost }
+}
+
+#[test]
+fn from_the_agent() {
+    let sent = |message| v1::FromAgent { message: Some(message) };
+    check(
+        "hello",
+        &sent(from_agent::Message::Hello(v1::Hello {
+            protocol_version: 1,
+            boot: 77,
+            software: "uitwijk-agent 0.1.0".into(),
+            plan_version: "0123456789abcdef".into(),
+            buffered: vec![v1::BootRange { boot: 76, first_sequence: 1, next_sequence: 9 }],
+        })),
+    );
+    check("from_agent_batch", &sent(from_agent::Message::Batch(batch(v1::Compression::None))));
+    let reason = v1::LossReason::Expired.into();
+    check(
+        "tombstone",
+        &sent(from_agent::Message::Tombstone(v1::Tombstone { boot: 76, first_sequence: 1, count: 8, reason })),
+    );
+    check(
+        "heartbeat",
+        &sent(from_agent::Message::Heartbeat(v1::Heartbeat {
+            sent_us: 1_772_438_400_000_000,
+            books: vec![books()],
+            buffer_bytes: 4096,
+            backlog: 5,
+            clock_offset_us: Some(-350),
+            plan_version: "0123456789abcdef".into(),
+            complete_through_us: 1_772_438_390_000_000,
+            complete_sequence: 96,
+        })),
+    );
+}
+
+#[test]
+fn from_the_collector() {
+    let sent = |message| v1::FromCollector { message: Some(message) };
+    let cursors = vec![v1::Cursor { boot: 77, next_sequence: 96 }];
+    check(
+        "welcome",
+        &sent(from_collector::Message::Welcome(v1::Welcome {
+            protocol_version: 1,
+            collector: "col-nl".into(),
+            cursors: cursors.clone(),
+            plan_version: "0123456789abcdef".into(),
+            unacknowledged_batches_max: 16,
+            batch_bytes_max: 1 << 20,
+            batch_rows_max: 8192,
+        })),
+    );
+    let refused = (1..=7).map(|reason| v1::Refusal { reason, count: 3 }).collect();
+    check("acknowledgement", &sent(from_collector::Message::Acknowledgement(v1::Acknowledgement { cursors, refused })));
+    let reply = v1::HeartbeatReply { sent_us: 1, received_us: 2, replied_us: -3 };
+    check("heartbeat_reply", &sent(from_collector::Message::HeartbeatReply(reply)));
+}
+
+#[test]
+fn of_the_fleet() {
+    check("watch_plan_request", &v1::WatchPlanRequest { known_version: "0123456789abcdef".into() });
+    check(
+        "plan_update",
+        &v1::PlanUpdate { version: "0123456789abcdef".into(), revision: 3, plan_json: b"{}".to_vec() },
+    );
+    check("list_agents_request", &v1::ListAgentsRequest {});
+    let agent = v1::AgentState {
+        agent: "nl-1".into(),
+        region: "NL".into(),
+        zone: "1".into(),
+        enrolled: true,
+        connected: true,
+        last_contact_us: Some(1),
+        clock_offset_us: Some(-350),
+        backlog: 5,
+        buffer_bytes: 4096,
+        software: "uitwijk-agent 0.1.0".into(),
+        plan_version: "0123456789abcdef".into(),
+        books: vec![books()],
+        ledgers: vec![v1::Ledger { boot: 77, next_sequence: 96, stored: 80, duplicate: 2, refused: 3, lost: 10 }],
+    };
+    check("list_agents_response", &v1::ListAgentsResponse { agents: vec![agent], collector: "col-nl".into() });
+}
+
+fn verdict() -> v1::Verdict {
+    let observation = v1::Observation {
+        agent: "nl-1".into(),
+        target: "exchange/default@NL".into(),
+        from_slot: 10,
+        to_slot: 20,
+        measured: 10,
+        failed: 9,
+        slow: 1,
+    };
+    let finding =
+        v1::Finding { code: "public_name_hurt".into(), text: "90 % failed".into(), observations: vec![observation] };
+    let rejected = v1::RejectedHypothesis {
+        cause: v1::Cause::ChainPartner.into(),
+        reason: "idp answered".into(),
+        finding_code: "partner_fine".into(),
+    };
+    v1::Verdict {
+        episode: "exchange/2026-03-02T08:15:00Z".into(),
+        service: "exchange".into(),
+        revision: 2,
+        kind: v1::RevisionKind::Final.into(),
+        from_us: 1,
+        to_us: Some(2),
+        decided_us: 3,
+        need: v1::Need::Needed.into(),
+        cause: v1::Cause::RegionDown.into(),
+        execution: v1::Execution::Missed.into(),
+        active_region: "NL".into(),
+        other_region: "IE".into(),
+        findings: vec![finding],
+        rejected: vec![rejected],
+        would_change: vec!["idp down in both regions".into()],
+        plan_version: "0123456789abcdef".into(),
+        policy_version: "fedcba9876543210".into(),
+        evidence_hash: "00".into(),
+        complete: true,
+        collector: "col-nl".into(),
+        explanation: "NL was dark".into(),
+        explanation_nl: "NL was donker".into(),
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        publish_delay_ms: Some(12),
+    }
+}
+
+#[test]
+fn of_the_verdicts() {
+    let (service, page_token) = ("exchange".to_owned(), "next".to_owned());
+    check("verdict", &verdict());
+    let (from_us, to_us) = (-1, 2);
+    let list =
+        v1::ListVerdictsRequest { service: service.clone(), from_us, to_us, page_size: 3, page_token, all: true };
+    check("list_verdicts_request", &list);
+    let next_page_token = "next".into();
+    check("list_verdicts_response", &v1::ListVerdictsResponse { verdicts: vec![verdict()], next_page_token });
+    check("get_verdict_request", &v1::GetVerdictRequest { episode: verdict().episode, revision: 2 });
+    let verdicts = v1::GetVerdictResponse { verdict: Some(verdict()), revisions: vec![verdict()] };
+    check("get_verdict_response", &verdicts);
+    check("watch_verdicts_request", &v1::WatchVerdictsRequest { service: service.clone() });
+    check("timeline_request", &v1::TimelineRequest { service, from_us, to_us });
+    let segment = v1::Segment {
+        from_us,
+        to_us,
+        need: v1::Need::Futile.into(),
+        cause: v1::Cause::GlobalFault.into(),
+        execution: v1::Execution::None.into(),
+        episode: verdict().episode,
+        revision: 2,
+        served_region: "NL".into(),
+    };
+    check("timeline_response", &v1::TimelineResponse { segments: vec![segment], watermark_us: 9 });
+}
+
+#[test]
+fn every_message_has_a_fixture() {
+    let descriptors = protox::prost_reflect::prost_types::FileDescriptorSet::decode(uitwijk_proto::DESCRIPTORS)
+        .expect("descriptors decode");
+    let texts: String = fs::read_dir(path("x", "bin").parent().unwrap())
+        .expect("the fixtures are there")
+        .map(|f| f.unwrap().path())
+        .filter(|f| f.extension().is_some_and(|e| e == "txt"))
+        .map(|f| fs::read_to_string(f).unwrap())
+        .collect();
+    let names = descriptors.file.iter().filter(|f| f.package() == "uitwijk.v1").flat_map(|f| &f.message_type);
+    let missing: Vec<_> = names.map(|m| m.name().to_owned()).filter(|n| !mentions(&texts, n)).collect();
+    assert!(missing.is_empty(), "no fixture has {missing:?}; add one");
+}
+
+/// The name of a struct as debug text writes it, at the start of a line, after a field or within a variant.
+fn mentions(texts: &str, name: &str) -> bool {
+    let begins = |word: &str| word == name || word.strip_prefix(&format!("{name}(")).is_some();
+    texts.lines().any(|line| line.split_whitespace().any(begins))
+}
