@@ -137,3 +137,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

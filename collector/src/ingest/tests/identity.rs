@@ -21,7 +21,8 @@ async fn a_stream_needs_an_agent_of_the_plan_at_its_place() {
     for (info, code) in cases {
         let Err(status) = world.connect(&info) else { panic!("{} was let in", info.identity) };
         assert_eq!(status.code(), code);
-        texts.push(status.message().to_owned());
+        // The hash changes with every key that plans get.
+        texts.push(status.message().replace(world.plans.current().version.as_str(), "VERSION"));
     }
     insta::assert_snapshot!(texts.join("\n"));
 }
