@@ -127,9 +127,10 @@ impl Buffer {
         Ok((Self::start(owner)?, report))
     }
 
-    fn start(owner: Owner) -> Result<Self, OpenError> {
+    fn start(mut owner: Owner) -> Result<Self, OpenError> {
         let (shared, collectors) = (owner.shared.clone(), owner.options.collectors.clone());
         let dir = owner.options.dir.clone();
+        owner.publish();
         let thread = std::thread::Builder::new().name("buffer".into()).spawn(move || owner.run());
         let thread = thread.map_err(|e| OpenError::io(dir, e))?;
         Ok(Self { inner: Arc::new(Inner { shared, collectors, thread: Mutex::new(Some(thread)) }) })

@@ -108,7 +108,8 @@ fn read_meta(store: &Store) -> Result<Option<(Head, Ledger)>, StoreError> {
             ledger.boots.push(boot);
         }
     }
-    let is_new = head.is_none() && ledger.boots.is_empty() && store.at_or_after(0)?.is_none();
+    // The head is written last, so a store with boots and no head is one whose making was cut short.
+    let is_new = head.is_none() && store.at_or_after(0)?.is_none();
     match head {
         Some(head) => Ok(Some((head, ledger))),
         None if is_new => Ok(None),
@@ -186,9 +187,11 @@ pub(super) fn write_all(store: &Store, head: &Head, ledger: &mut Ledger, gone: &
     store.sync()
 }
 
-/// Writes the file `books`.
-pub(super) fn save_books(directory: &Directory, head: &Head, ledger: &Ledger) {
-    if let Err(error) = directory.write("books", &encode_books(head, ledger)) {
+/// Writes the file `books`; false when the disk did not take it.
+pub(super) fn save_books(directory: &Directory, head: &Head, ledger: &Ledger) -> bool {
+    let written = directory.write("books", &encode_books(head, ledger));
+    if let Err(error) = &written {
         tracing::warn!(%error, "the books of the buffer could not be written beside the store");
     }
+    written.is_ok()
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use uitwijk_model::{BootId, Clock};
@@ -156,20 +156,34 @@ impl OpenError {
     }
 }
 
-/// A disk that fails on demand, for tests; nothing outside them sets it.
-#[derive(Debug, Default)]
+/// A disk that fails on demand, for tests; nothing outside them makes it fail.
+#[derive(Debug)]
 pub(super) struct Faults {
-    full: AtomicBool,
+    /// Writes that still succeed.
+    left: AtomicI64,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { left: AtomicI64::new(i64::MAX) }
+    }
 }
 
 impl Faults {
+    /// Lets so many writes succeed, and none after them.
+    #[cfg(test)]
+    pub(super) fn fail_after(&self, writes: i64) {
+        self.left.store(writes, Ordering::SeqCst);
+    }
+
     #[cfg(test)]
     pub(super) fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+        self.fail_after(if full { 0 } else { i64::MAX });
     }
 
     /// Fails where a full disk would.
     pub(super) fn check(&self) -> std::io::Result<()> {
-        if self.full.load(Ordering::SeqCst) { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left - i64::from(left > 0)));
+        if left.is_ok_and(|left| left > 0) { Ok(()) } else { Err(std::io::ErrorKind::StorageFull.into()) }
     }
 }

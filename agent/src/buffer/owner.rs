@@ -99,7 +99,6 @@ impl Owner {
             self.advance(&collector);
         }
         self.save_books();
-        self.publish();
     }
 
     pub(super) fn run(mut self) {
@@ -117,7 +116,7 @@ impl Owner {
         let now = now();
         let commit = self.dirty_since.map(|since| after(since, ACKNOWLEDGED_WAIT));
         let retry = (self.health != Health::Disk || !self.counts.ballast).then_some(self.retry_at);
-        let books = self.books_dirty.then_some(self.books_at);
+        let books = (self.books_dirty && self.directory.is_some()).then_some(self.books_at);
         let next = [commit, retry, books].into_iter().flatten().min();
         next.map_or(Duration::from_secs(60), |at| at.since(now).into())
     }
@@ -136,6 +135,7 @@ impl Owner {
         if let (Some(next), Some(boot)) = (next, self.ledger.boot_mut(self.boot)) {
             boot.next = next;
             boot.dirty = true;
+            self.books_dirty = true;
         }
         if now() >= self.retry_at {
             self.retry();
@@ -217,7 +217,14 @@ impl Owner {
     }
 
     /// Brings memory and disk together.
-    pub(super) fn commit(&mut self) {
+    fn commit(&mut self) {
+        self.persist();
+        self.bound_memory();
+        self.recreate_if_drained();
+    }
+
+    /// Writes what is not on disk yet, if the disk takes anything.
+    pub(super) fn persist(&mut self) {
         self.news = true;
         if self.health == Health::Disk {
             let began = now();
@@ -230,8 +237,6 @@ impl Owner {
                 Err(error) => self.fail(error),
             }
         }
-        self.bound_memory();
-        self.recreate_if_drained();
     }
 
     /// Records, then the head and the boots, then removals, then one sync.
@@ -297,7 +302,7 @@ impl Owner {
     }
 
     fn keep_books(&mut self, closing: bool) {
-        if self.books_dirty && (closing || now() >= self.books_at) {
+        if self.books_dirty && self.directory.is_some() && (closing || now() >= self.books_at) {
             self.save_books();
         }
     }
@@ -311,7 +316,7 @@ impl Owner {
         shared.mark_closed();
     }
 
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         if self.news {
             self.counts.disk_bytes = self.shelf.store.as_ref().map_or(0, super::store::Store::disk_bytes);
         }
@@ -320,12 +325,13 @@ impl Owner {
         self.shared.publish(self.health, self.counts, &self.ledger, std::mem::take(&mut self.news));
     }
 
-    pub(super) fn save_books(&mut self) {
-        if let Some(directory) = &self.directory {
-            super::open::save_books(directory, &self.shelf.head, &self.ledger);
-        }
-        self.books_dirty = false;
+    /// False when the disk did not take them; they are tried again.
+    pub(super) fn save_books(&mut self) -> bool {
+        let Some(directory) = &self.directory else { return false };
+        let saved = super::open::save_books(directory, &self.shelf.head, &self.ledger);
+        self.books_dirty = !saved;
         self.books_at = after(now(), BOOKS_EVERY);
+        saved
     }
 }
 

@@ -130,7 +130,7 @@ impl Owner {
         self.health = Health::Disk;
         self.remade = false;
         self.ledger.boots.iter_mut().for_each(|boot| boot.dirty = true);
-        self.commit();
+        self.persist();
     }
 
     /// Drops the oldest of what is only in memory, down to its bound.
@@ -173,7 +173,10 @@ impl Owner {
         let tail_key = self.shelf.tail_key();
         self.shelf.head.first_key = tail_key;
         self.shelf.head.raw_bytes = 0;
-        self.save_books();
+        if !self.save_books() {
+            return;
+        }
+        self.counts.disk_bytes = 0;
         if let Some(store) = self.shelf.store.take()
             && !store.close()
         {

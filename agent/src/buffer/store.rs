@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use super::options::Faults;
 
+/// One access for so many bytes keeps what piles up at 16,384 times as much.
+const STIR_BYTES: usize = 256;
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the store did not do it.
@@ -71,7 +73,18 @@ impl Store {
     /// Adds a record; returns the length of the one that had its number.
     pub(super) fn insert(&self, key: u64, record: &[u8]) -> Result<Option<usize>, StoreError> {
         self.faults.check()?;
-        guarded(|| Ok(self.db.insert(key.to_be_bytes(), record)?.map(|old| old.len())))
+        guarded(|| {
+            let old = self.db.insert(key.to_be_bytes(), record)?;
+            self.stir(key, record.len())?;
+            Ok(old.map(|old| old.len()))
+        })
+    }
+
+    /// Makes sled keep to its cache. It counts accesses in 256 queues and looks at a queue only when 64 are in it, so pages
+    /// that are touched once each pile up, 16,384 of them, whatever the cache may hold. Some more accesses of a
+    /// large record fill its queue, and the pages before it go.
+    fn stir(&self, key: u64, bytes: usize) -> sled::Result<()> {
+        (0..bytes / STIR_BYTES).try_for_each(|_| self.db.contains_key(key.to_be_bytes()).map(drop))
     }
 
     /// Removes a record and returns it.
@@ -88,7 +101,9 @@ impl Store {
         })?;
         let Some((key, record)) = found else { return Ok(None) };
         let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| StoreError::Damaged(format!("record number {key:?}")))?;
-        Ok(Some((u64::from_be_bytes(key), record)))
+        let key = u64::from_be_bytes(key);
+        guarded(|| self.stir(key, record.len()))?;
+        Ok(Some((key, record)))
     }
 
     pub(super) fn put_meta(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

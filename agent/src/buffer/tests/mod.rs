@@ -1,7 +1,9 @@
 //! Does the buffer keep its promises, whatever happens to its disk?
 
 mod disk;
+mod kill;
 mod life;
+mod model;
 
 use std::collections::BTreeSet;
 use std::path::Path;
