@@ -56,7 +56,7 @@ fn tests() -> [Test; 8] {
         (Cause::EndpointFault, |s| s.reading.level == Level::None && s.reading.clear && !s.reading.bad.is_empty()),
         (Cause::DiagnosticOnly, |s| bad_region(s, s.serving.active)),
         (Cause::ChainPartner, |s| failing_partner(s.topology, s.hard).is_some()),
-        (Cause::MinorDegradation, |s| s.reading.minor),
+        (Cause::MinorDegradation, |s| s.reading.level == Level::None && s.reading.minor),
     ]
 }
 

@@ -31,7 +31,9 @@ pub(crate) struct Leads {
     stretch: i64,
     correct_us: i64,
     agents: Vec<BTreeMap<i64, Stretch>>,
-    known: usize,
+    /// Per agent: every shift that its samples may have, each once, in order; 0 is always one.
+    shifts: Vec<Vec<i64>>,
+    widest: i64,
 }
 
 impl Leads {
@@ -42,7 +44,8 @@ impl Leads {
             stretch: topology.spans.hard_window,
             correct_us: micros(topology.policy.clock_correct.0).max(1),
             agents: vec![BTreeMap::new(); topology.agents.len()],
-            known: 0,
+            shifts: vec![vec![0]; topology.agents.len()],
+            widest: 0,
         }
     }
 
@@ -64,22 +67,35 @@ impl Leads {
             return None;
         }
         let bucket = slot.div_euclid(self.stretch);
-        let before = self.earliest(v, slot);
+        let near = |leads: &Self| [-1, 0, 1].map(|n| leads.shift(v, (bucket + n).saturating_mul(leads.stretch)));
+        let (before, widest) = (near(self), self.widest);
         let entry = self.agents[v].entry(bucket).or_default();
-        let old = *entry;
         entry.proven = entry.proven.max(proven);
         entry.measured = entry.measured.max(measured.map(|o| (slot, o)));
-        if entry.proven == old.proven && entry.measured == old.measured {
+        if near(self) == before {
             return None;
         }
-        self.known += 1;
-        let first = bucket.saturating_sub(1).saturating_mul(self.stretch);
-        Some(before.min(first.saturating_sub(self.widest())))
+        self.recount(v);
+        // From here on samples were, or are now, taken for another slot.
+        let first = (bucket - 1).saturating_mul(self.stretch);
+        Some(first.saturating_sub(widest.max(self.widest)))
+    }
+
+    /// Finds the shifts of an agent anew.
+    fn recount(&mut self, v: AgentIx) {
+        let mut all = BTreeSet::from([0]);
+        for &bucket in self.agents[v].keys() {
+            for near in [-1, 0, 1] {
+                all.insert(self.shift(v, bucket.saturating_add(near).saturating_mul(self.stretch)));
+            }
+        }
+        self.shifts[v] = all.into_iter().collect();
+        self.widest = self.shifts.iter().flatten().copied().map(i64::saturating_abs).max().unwrap_or(0);
     }
 
     /// Whether any clock was ever wrong.
     pub(crate) const fn any(&self) -> bool {
-        self.known > 0
+        self.widest > 0
     }
 
     /// Lead of an agent's clock at a slot of its own, microseconds.
@@ -101,15 +117,9 @@ impl Leads {
         lead.saturating_add(self.slot_us / 2).div_euclid(self.slot_us)
     }
 
-    /// Every shift that an agent's samples may have, each once, in order.
-    pub(crate) fn shifts(&self, v: AgentIx) -> BTreeSet<i64> {
-        let mut all = BTreeSet::from([0]);
-        for &bucket in self.agents[v].keys() {
-            for near in [-1, 0, 1] {
-                all.insert(self.shift(v, bucket.saturating_add(near).saturating_mul(self.stretch)));
-            }
-        }
-        all
+    /// Every shift that an agent's samples may have.
+    pub(crate) fn shifts(&self, v: AgentIx) -> &[i64] {
+        &self.shifts[v]
     }
 
     /// The earliest slot of true time that a slot of an agent may land in.
@@ -118,12 +128,8 @@ impl Leads {
     }
 
     /// The widest shift in either direction.
-    pub(crate) fn widest(&self) -> i64 {
-        if !self.any() {
-            return 0;
-        }
-        let all = (0..self.agents.len()).flat_map(|v| self.shifts(v));
-        all.map(i64::saturating_abs).max().unwrap_or(0)
+    pub(crate) const fn widest(&self) -> i64 {
+        self.widest
     }
 
     pub(crate) fn drop_before(&mut self, slot: i64) {
@@ -133,7 +139,11 @@ impl Leads {
                 *map = map.split_off(&first);
             }
         }
-        self.known = self.agents.iter().map(BTreeMap::len).sum();
+        for v in 0..self.agents.len() {
+            if self.shifts[v].len() > 1 {
+                self.recount(v);
+            }
+        }
     }
 
     pub(crate) fn moved(&self, old: &Topology, new: &Topology) -> Self {
@@ -141,9 +151,9 @@ impl Leads {
         for (a, map) in old.agents.iter().zip(&self.agents) {
             if let Some(v) = new.agent(&a.id) {
                 moved.agents[v].clone_from(map);
+                moved.recount(v);
             }
         }
-        moved.known = moved.agents.iter().map(BTreeMap::len).sum();
         moved
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Episode {
     pub(crate) cause: Cause,
     pub(crate) execution: Execution,
     pub(crate) active: RegionIx,
+    /// The zone that fell out.
+    pub(crate) zone: Option<usize>,
     /// The switch that it was crossed with.
     pub(crate) switch: Option<(i64, RegionIx)>,
     /// When it was certain that users were hurt for long enough.
@@ -46,6 +48,7 @@ impl Episode {
             cause: run.cause,
             execution: Execution::None,
             active: run.active,
+            zone: run.zone,
             switch: None,
             confirmed: None,
             causes: vec![(run.from, run.cause)],

@@ -261,7 +261,7 @@ impl Evidence {
             return;
         }
         for v in 0..self.agents {
-            for shift in self.leads.shifts(v) {
+            for &shift in self.leads.shifts(v) {
                 let at = slot.saturating_add(shift);
                 if self.leads.shift(v, at) == shift {
                     self.merge(at, v, v + 1, row);
@@ -294,6 +294,19 @@ impl Evidence {
             }
         }
         None
+    }
+
+    /// The first slot of true time, at or after this one, that holds anything.
+    #[must_use]
+    pub fn first_slot(&self, from: i64) -> Option<i64> {
+        let first = self.next_slot(from)?;
+        let mut row = Vec::new();
+        let reach = self.leads.widest().saturating_mul(2);
+        let holds = |slot: &i64| {
+            self.row(*slot, &mut row);
+            row.iter().any(|&c| c != Cell::EMPTY)
+        };
+        Some((first..=first.saturating_add(reach)).find(holds).unwrap_or(first))
     }
 
     /// The first slot after the last one that holds anything.

@@ -9,6 +9,7 @@ mod clock;
 mod episode;
 pub mod evidence;
 pub mod explain;
+mod facts;
 pub mod live;
 mod maintenance;
 mod reading;
@@ -22,6 +23,7 @@ pub mod topology;
 mod trace;
 mod trust;
 pub mod verdict;
+mod words;
 
 pub use evidence::{Evidence, Sample, Taken};
 pub use explain::{Language, explain};

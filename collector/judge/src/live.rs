@@ -175,7 +175,7 @@ impl Live {
             (scan, _) => scan.is_none(),
         };
         if restart {
-            let first = self.evidence.next_slot(self.evidence.floor().max(i64::MIN / 4));
+            let first = self.evidence.first_slot(self.evidence.floor().max(i64::MIN / 4));
             let Some(first) = first.filter(|&f| f < due) else { return due };
             self.scan = Some(Scan::new(&self.topology, first));
         }
@@ -259,7 +259,7 @@ impl Live {
             told.from = p.from;
         }
         let stamp = report::Stamp { id: id.clone(), number, kind, decided: now, complete };
-        let revision = report::revision(&self.topology, &self.evidence, &told, stamp);
+        let revision = report::revision(&self.topology, &told, stamp);
         let entry = Published {
             id,
             number,
@@ -337,7 +337,7 @@ impl Live {
             return Ok(());
         }
         let evidence = self.evidence.moved(&self.topology, &topology);
-        let first = evidence.next_slot(evidence.floor().max(i64::MIN / 4));
+        let first = evidence.first_slot(evidence.floor().max(i64::MIN / 4));
         if let Some(first) = first {
             let from = WallTime::from_micros(i64::MIN);
             self.history = self.timeline(from, self.topology.slot.start_of(Slot(first)));
@@ -389,7 +389,7 @@ impl Live {
 /// The published episode that an episode goes on from: it overlaps, and its start is nearest; of equals the first.
 fn best_match(published: &[Published], taken: &[bool], e: &Episode) -> Option<usize> {
     let overlaps = |p: &Published| p.from < e.to && e.from < p.to.max(p.from + 1);
-    let free = published.iter().enumerate().filter(|(at, p)| !taken[*at] && overlaps(p));
+    let free = published.iter().enumerate().filter(|(at, p)| taken.get(*at) == Some(&false) && overlaps(p));
     free.min_by_key(|(at, p)| ((p.from - e.from).abs(), *at)).map(|(at, _)| at)
 }
 
@@ -402,6 +402,7 @@ fn withdrawn(topology: &Topology, p: &Published) -> Episode {
         cause: Cause::Healthy,
         execution: Execution::None,
         active: topology.active,
+        zone: None,
         switch: None,
         confirmed: None,
         causes: vec![(p.from, Cause::Healthy)],

@@ -1,11 +1,14 @@
-//! What does a verdict rest on?
+//! What does a verdict rest on, what was put aside, and what would have changed it?
 
-use uitwijk_model::{Slot, WallTime};
+use uitwijk_model::{Slot, WallTime, WindowKind};
 
 use crate::episode::Episode;
-use crate::evidence::Evidence;
-use crate::topology::Topology;
-use crate::verdict::{EpisodeId, Revision, RevisionKind};
+use crate::facts::{Facts, is_control, is_entry, is_region};
+use crate::share::{Count, threshold};
+use crate::topology::{Announced, Role, Topology};
+use crate::trust::Doubt;
+use crate::verdict::{Cause, EpisodeId, Execution, Finding, Need, Rejected, Revision, RevisionKind, WouldChange};
+use crate::words::{Said, clock, percent, ratio, said, span};
 
 /// What a revision is called, and when it was made.
 #[derive(Debug, Clone)]
@@ -18,9 +21,11 @@ pub(crate) struct Stamp {
 }
 
 /// Tells an episode with names and times.
-pub(crate) fn revision(topology: &Topology, _evidence: &Evidence, e: &Episode, stamp: Stamp) -> Revision {
+pub(crate) fn revision(topology: &Topology, e: &Episode, stamp: Stamp) -> Revision {
     let start = |slot| topology.slot.start_of(Slot(slot));
-    let other = topology.deployed.iter().copied().find(|&r| r != e.active);
+    let facts = Facts::new(topology, e);
+    let findings = findings(&facts);
+    let rejected = rejected(&facts, &findings);
     Revision {
         episode: stamp.id,
         service: topology.service.clone(),
@@ -33,13 +38,378 @@ pub(crate) fn revision(topology: &Topology, _evidence: &Evidence, e: &Episode, s
         cause: e.cause,
         execution: e.execution,
         active_region: topology.regions[e.active].clone(),
-        other_region: other.map(|r| topology.regions[r].clone()),
-        findings: Vec::new(),
-        rejected: Vec::new(),
-        would_change: Vec::new(),
+        other_region: facts.other.map(|r| topology.regions[r].clone()),
+        findings,
+        rejected,
+        would_change: would_change(&facts),
         plan_version: topology.plan_version.clone(),
         policy_version: topology.policy_version.clone(),
         evidence_hash: format!("{:032x}", e.sum.wrapping_sub(e.sum_before)),
         complete: stamp.complete,
     }
+}
+
+/// Everything that was found, the deciding things first.
+fn findings(f: &Facts<'_>) -> Vec<Finding> {
+    if f.episode.counts.is_empty() {
+        let text = said!(
+            "Later records show that nothing was wrong: this episode is withdrawn.",
+            "Latere metingen tonen dat er niets mis was: deze episode is ingetrokken."
+        );
+        return vec![text.finding("withdrawn", Vec::new())];
+    }
+    let mut all = vec![public(f)];
+    all.extend(confirmed(f));
+    all.extend(zone(f));
+    all.extend(direct(f));
+    all.extend(partners(f));
+    all.extend(references(f));
+    all.extend(vantages(f));
+    all.extend(windows(f));
+    all.extend(evidence(f));
+    all.extend(switch(f));
+    let first = deciding(f.episode.cause);
+    all.sort_by_key(|finding| first.iter().position(|code| *code == finding.code).unwrap_or(first.len()));
+    all
+}
+
+/// The findings that carry a cause, most important first.
+fn deciding(cause: Cause) -> &'static [&'static str] {
+    match cause {
+        Cause::VantageFault => &["vantage_distrusted", "vantage_silent", "public_name_fine"],
+        Cause::ZoneAbsorbed => &["zone_absent", "public_name_fine", "public_name_hurt"],
+        Cause::ChainPartner => &["public_name_hurt", "partner_failing"],
+        Cause::Maintenance => &["window_open", "public_name_hurt"],
+        Cause::StandbyDown => &["other_region_bad", "public_name_fine"],
+        Cause::InsufficientEvidence | Cause::NoData => &["evidence_short", "vantage_silent", "vantage_distrusted"],
+        Cause::Healthy => &["switch_unneeded"],
+        _ => &["public_name_hurt", "impact_confirmed", "active_region_bad", "other_region_fine", "other_region_bad"],
+    }
+}
+
+fn is_slow(f: &Facts<'_>, c: Count) -> bool {
+    c.failed_share() < threshold(f.topology.policy.soft_share)
+        && c.slow_share() >= threshold(f.topology.policy.slow_share) / 2
+}
+
+/// "372 of 378 requests failed (98 %)", or the slow ones where slowness is the trouble.
+fn tell(f: &Facts<'_>, c: Count) -> Said {
+    let n = c.n;
+    if is_slow(f, c) {
+        let (slow, share) = (c.slow, percent(u64::from(c.slow), u64::from(n)));
+        return said!("{slow} of {n} were too slow ({share})", "{slow} van {n} waren te traag ({share})");
+    }
+    let (failed, share) = (c.failed, percent(u64::from(c.failed), u64::from(n)));
+    said!("{failed} of {n} failed ({share})", "{failed} van {n} mislukten ({share})")
+}
+
+/// Whether a count is bad enough to say so.
+fn is_bad(f: &Facts<'_>, c: Count) -> bool {
+    c.failed_share() >= threshold(f.topology.policy.soft_share) || is_slow(f, c)
+}
+
+fn public(f: &Facts<'_>) -> Finding {
+    let entry = is_entry(f);
+    let sum = f.sum(&entry);
+    let (hurt, all) = f.witnesses(&entry, is_slow(f, sum));
+    let Said { en, nl } = tell(f, sum);
+    let code = if is_bad(f, sum) { "public_name_hurt" } else { "public_name_fine" };
+    let text = said!(
+        "Users: of the requests to the public name {en}; seen by {hurt} of {all} trusted vantages.",
+        "Gebruikers: van de verzoeken aan de publieke naam {nl}; gezien door {hurt} van {all} vertrouwde meetpunten."
+    );
+    text.finding(code, f.observations(entry))
+}
+
+/// Each region asked directly, the active one first.
+fn direct(f: &Facts<'_>) -> Vec<Finding> {
+    let active = f.episode.active;
+    let others = f.topology.deployed.iter().copied().filter(|&r| r != active);
+    let mut all = Vec::new();
+    for r in std::iter::once(active).chain(others) {
+        let sum = f.sum(is_region(r));
+        if sum.n == 0 {
+            continue;
+        }
+        let (name, Said { en, nl }) = (f.region(r), tell(f, sum));
+        let code = match (r == active, is_bad(f, sum)) {
+            (true, true) => "active_region_bad",
+            (true, false) => "active_region_fine",
+            (false, true) => "other_region_bad",
+            (false, false) => "other_region_fine",
+        };
+        let text = said!("{name} asked directly: {en}.", "{name} rechtstreeks gevraagd: {nl}.");
+        all.push(text.finding(code, f.observations(is_region(r))));
+    }
+    if f.other.is_none() {
+        let text = said!("There is no other region to go to.", "Er is geen andere regio om naar uit te wijken.");
+        all.push(text.finding("no_other_region", Vec::new()));
+    }
+    all
+}
+
+fn confirmed(f: &Facts<'_>) -> Option<Finding> {
+    let (known, hard) = f.episode.confirmed?;
+    let p = &f.topology.policy;
+    let at = clock(f.at(known + 1));
+    let (share, window, held) = match (hard, f.episode.cause) {
+        (true, _) => (p.hard_share, p.hard_window, p.hard_duration),
+        (false, Cause::RegionSlow) => (p.slow_share, p.soft_window, p.soft_duration),
+        (false, _) => (p.soft_share, p.soft_window, p.soft_duration),
+    };
+    let (share, window, held) = (ratio(share), span(window), span(held));
+    let text = said!(
+        "At {at} it had held for {held} without a break: at least {share} over {window}.",
+        "Om {at} hield het {held} onafgebroken aan: minstens {share} over {window}."
+    );
+    Some(text.finding("impact_confirmed", Vec::new()))
+}
+
+fn zone(f: &Facts<'_>) -> Option<Finding> {
+    let zone = f.episode.zone.filter(|_| f.episode.cause == Cause::ZoneAbsorbed)?;
+    let region = f.active();
+    let name = f.topology.zones[f.episode.active].get(zone).map_or("?", |z| z.as_str());
+    let since = clock(f.at(f.episode.from));
+    let text = said!(
+        "Zone {name} of {region} has not answered since {since}; its other zones carried on.",
+        "Zone {name} van {region} antwoordt niet sinds {since}; de andere zones namen het over."
+    );
+    Some(text.finding("zone_absent", f.observations(is_region(f.episode.active))))
+}
+
+fn partners(f: &Facts<'_>) -> Vec<Finding> {
+    let partners = f.topology.targets.iter().filter_map(|t| match &t.role {
+        Role::Partner(p) => Some(p),
+        _ => None,
+    });
+    let one = |partner: &uitwijk_model::PartnerId| {
+        let of = |role: &Role| matches!(role, Role::Partner(p) if p == partner);
+        let sum = f.sum(of);
+        let Said { en, nl } = tell(f, sum);
+        let bad = sum.failed_share() >= threshold(f.topology.policy.partner_margin);
+        let text = said!("Partner {partner}: {en}.", "Ketenpartner {partner}: {nl}.");
+        (sum.n > 0).then(|| text.finding(if bad { "partner_failing" } else { "partner_fine" }, f.observations(of)))
+    };
+    partners.filter_map(one).collect()
+}
+
+fn references(f: &Facts<'_>) -> Option<Finding> {
+    let sum = f.sum(is_control);
+    let Said { en, nl } = tell(f, sum);
+    let code = if is_bad(f, sum) { "references_failing" } else { "references_fine" };
+    let text = said!("Independent references: {en}.", "Onafhankelijke ijkpunten: {nl}.");
+    (sum.n > 0).then(|| text.finding(code, f.observations(is_control)))
+}
+
+fn vantages(f: &Facts<'_>) -> Vec<Finding> {
+    let one = |&(v, doubt, slots): &(usize, Doubt, u32)| {
+        let agent = &f.topology.agents[v];
+        let (id, place) = (&agent.id, &agent.vantage);
+        let time = span(f.length(i64::from(slots)));
+        let why = match doubt {
+            Doubt::Silent => said!("it measured nothing", "het mat niets"),
+            Doubt::NoSignOfLife => said!("nothing at all succeeded for it", "er lukte daar niets"),
+            Doubt::ManyDomains => {
+                said!("unrelated things failed for it at once", "onafhankelijke zaken mislukten daar tegelijk")
+            }
+            Doubt::Controls => said!("the references failed for it", "de ijkpunten mislukten daar"),
+            _ => said!("it alone saw failures", "alleen daar waren mislukkingen te zien"),
+        };
+        let (en, nl) = (why.en, why.nl);
+        let code = if doubt == Doubt::Silent { "vantage_silent" } else { "vantage_distrusted" };
+        let text =
+            said!("{id} in {place} had no vote for {time}: {en}.", "{id} in {place} had {time} geen stem: {nl}.");
+        text.finding(code, f.observations_of(v))
+    };
+    f.distrusted.iter().map(one).collect()
+}
+
+fn windows(f: &Facts<'_>) -> Vec<Finding> {
+    let open = |w: &&Announced| w.from < f.episode.to && f.episode.from < w.to;
+    let one = |w: &Announced| {
+        let (from, to) = (clock(f.at(w.from)), clock(f.at(w.to)));
+        let kind = match w.kind {
+            WindowKind::Planned => said!("planned maintenance", "gepland onderhoud"),
+            WindowKind::Agreed => said!("agreed maintenance", "afgesproken onderhoud"),
+            WindowKind::Emergency => said!("emergency maintenance", "spoedonderhoud"),
+            WindowKind::ForceMajeure => said!("force majeure", "overmacht"),
+        };
+        let (en, nl) = (kind.en, kind.nl);
+        let notice = w.notice.map_or(String::new(), |days| format!(", {days}"));
+        let told = if notice.is_empty() { "" } else { " working days ahead" };
+        let told_nl = if notice.is_empty() { "" } else { " werkdagen vooraf" };
+        let (code, excuse, excuse_nl) = match w.excuses {
+            true => {
+                ("window_open", "it excuses what lies in its scope", "het verontschuldigt wat binnen het bereik valt")
+            }
+            false => ("window_no_excuse", "it excuses nothing", "het verontschuldigt niets"),
+        };
+        said!(
+            "Announced: {en}, {from} to {to}{notice}{told}; {excuse}.",
+            "Aangekondigd: {nl}, {from} tot {to}{notice}{told_nl}; {excuse_nl}."
+        )
+        .finding(code, Vec::new())
+    };
+    f.topology.windows.iter().filter(open).map(one).collect()
+}
+
+fn evidence(f: &Facts<'_>) -> Option<Finding> {
+    if f.episode.need() != Need::Inconclusive {
+        return None;
+    }
+    let (_, heard) = f.witnesses(is_entry(f), false);
+    let (least, samples) = (f.topology.policy.vantages_min, f.topology.policy.samples_min);
+    let window = span(f.topology.policy.hard_window);
+    let n = f.sum(is_entry(f)).n;
+    let text = said!(
+        "Too little was seen: {heard} trusted vantages and {n} samples; it takes {least} vantages in different zones and \
+         {samples} samples in {window}.",
+        "Er is te weinig gezien: {heard} vertrouwde meetpunten en {n} metingen; nodig zijn {least} meetpunten in \
+         verschillende zones en {samples} metingen in {window}."
+    );
+    Some(text.finding("evidence_short", f.observations(is_entry(f))))
+}
+
+fn switch(f: &Facts<'_>) -> Option<Finding> {
+    let e = f.episode;
+    let Some((slot, to)) = e.switch else {
+        let active = f.active();
+        let text = said!("{active} was not left.", "{active} is niet verlaten.");
+        return (e.need() == Need::Needed).then(|| text.finding("switch_missing", Vec::new()));
+    };
+    let (at, to, from) = (clock(f.at(slot)), f.region(to), f.active());
+    let late = span(f.length(slot - e.from));
+    let (code, text) = match e.execution {
+        Execution::Executed => (
+            "switch_executed",
+            said!(
+                "{to} served from {at} on, {late} after the trouble began.",
+                "{to} bediende vanaf {at}, {late} nadat het begon."
+            ),
+        ),
+        _ => (
+            "switch_unneeded",
+            said!("Users were moved from {from} to {to} at {at}.", "Gebruikers gingen om {at} van {from} naar {to}."),
+        ),
+    };
+    Some(text.finding(code, Vec::new()))
+}
+
+/// Causes that were put aside, each with the finding that did it.
+fn rejected(f: &Facts<'_>, findings: &[Finding]) -> Vec<Rejected> {
+    let has = |code: &str| findings.iter().any(|finding| finding.code == code);
+    let (active, other) = (f.active(), f.other_name());
+    let candidates = [
+        (
+            Cause::VantageFault,
+            "references_fine",
+            said!("The references were fine for those who saw it.", "De ijkpunten waren in orde voor wie het zag."),
+        ),
+        (
+            Cause::FrontDoor,
+            "active_region_bad",
+            said!("{active} itself was bad, not only the way in.", "{active} zelf was slecht, niet alleen de toegang."),
+        ),
+        (
+            Cause::GlobalFault,
+            "other_region_fine",
+            said!("{other} was fine in the same time.", "{other} was in dezelfde tijd in orde."),
+        ),
+        (Cause::ChainPartner, "partner_fine", said!("The partners were fine.", "De ketenpartners waren in orde.")),
+        (
+            Cause::RegionDown,
+            "other_region_bad",
+            said!("{other} was no better than {active}.", "{other} was niet beter dan {active}."),
+        ),
+        (
+            Cause::RegionDown,
+            "active_region_fine",
+            said!("{active} answered when asked directly.", "{active} antwoordde op rechtstreekse vragen."),
+        ),
+        (Cause::RegionDown, "public_name_fine", said!("Users were served.", "Gebruikers werden bediend.")),
+        (
+            Cause::Transient,
+            "impact_confirmed",
+            said!("It held for too long to be a blip.", "Het duurde te lang voor een hapering."),
+        ),
+    ];
+    let need = f.episode.need();
+    let mut out: Vec<Rejected> = Vec::new();
+    for (cause, code, text) in candidates {
+        let own = cause == f.episode.cause || cause.need() == need && need == Need::Needed;
+        let hurt = matches!(need, Need::Needed | Need::Futile) || f.episode.cause == Cause::ChainPartner;
+        let fits = hurt || cause == Cause::RegionDown;
+        if !own && fits && has(code) && out.iter().all(|r| r.cause != cause) {
+            out.push(text.rejects(cause, code));
+        }
+    }
+    out
+}
+
+fn would_change(f: &Facts<'_>) -> Vec<WouldChange> {
+    let p = &f.topology.policy;
+    let (active, other) = (f.active(), f.other_name());
+    let (hard, window, share) = (span(p.hard_duration), span(p.hard_window), ratio(p.hard_share));
+    let better = ratio(p.better_share);
+    let said = match (f.episode.need(), f.episode.cause) {
+        (Need::Needed, _) => {
+            let futile = said!(
+                "Futile, had {other} fared at least {better} as badly as {active}.",
+                "Zinloos, als {other} het minstens {better} zo slecht had gedaan als {active}."
+            );
+            let at = f.episode.confirmed.map(|(known, _)| clock(f.at(known + 1)));
+            let brief = at
+                .map(|at| said!("Not needed, had it ended before {at}.", "Niet nodig, als het vóór {at} voorbij was."));
+            brief.into_iter().chain([futile]).collect()
+        }
+        (Need::Futile, Cause::GlobalFault) if f.other.is_none() => vec![said!(
+            "Needed, had there been another region that was clearly better.",
+            "Nodig, als er een andere, duidelijk betere regio was geweest."
+        )],
+        (Need::Futile, Cause::GlobalFault) | (_, Cause::ChainPartner) => vec![said!(
+            "Needed, had {other} fared less than {better} as badly as {active}.",
+            "Nodig, als {other} het minder dan {better} zo slecht had gedaan als {active}."
+        )],
+        (Need::Futile, _) => vec![said!(
+            "Needed, had {active} itself been bad and {other} clearly better.",
+            "Nodig, als {active} zelf slecht was geweest en {other} duidelijk beter."
+        )],
+        (Need::Inconclusive, _) => shortage(f),
+        (_, Cause::Transient) => {
+            let lasted = f.length(f.episode.to - f.episode.from).0;
+            let more = span(uitwijk_model::Millis(p.hard_duration.0.saturating_sub(lasted).max(1000)));
+            vec![said!(
+                "Weighed as an outage, had it lasted {more} longer with at least {share} failing.",
+                "Gewogen als storing, als het {more} langer had geduurd met minstens {share} mislukt."
+            )]
+        }
+        (_, Cause::Maintenance) => {
+            vec![said!(
+                "Weighed as an outage, had it not been announced.",
+                "Gewogen als storing, als het niet was aangekondigd."
+            )]
+        }
+        (_, Cause::VantageFault) => vec![said!(
+            "Nothing that this vantage sees alone; others in other zones would have to see it too.",
+            "Niets dat dit meetpunt alleen ziet; anderen in andere zones moeten het ook zien."
+        )],
+        _ => vec![said!(
+            "Weighed as an outage, had at least {share} failed over {window} for {hard}.",
+            "Gewogen als storing, als minstens {share} over {window} was mislukt, {hard} lang."
+        )],
+    };
+    said.into_iter().map(Said::would_change).collect()
+}
+
+/// What was missing to say anything.
+fn shortage(f: &Facts<'_>) -> Vec<Said> {
+    let (_, heard) = f.witnesses(is_entry(f), false);
+    let least = usize::try_from(f.topology.policy.vantages_min).unwrap_or(usize::MAX);
+    let more = least.saturating_sub(heard).max(1);
+    let samples = f.topology.policy.samples_min;
+    let window = span(f.topology.policy.hard_window);
+    vec![said!(
+        "An answer, with {more} more trusted vantages in other zones, and {samples} samples in {window}.",
+        "Een antwoord, met {more} vertrouwde meetpunten meer in andere zones, en {samples} metingen in {window}."
+    )]
 }

@@ -247,7 +247,16 @@ impl State {
     fn push_label(&mut self, topology: &Topology, raw: &[Doubt], weights: &[u32], slot: i64, row: &[Cell]) {
         let active = self.serving.active;
         let window = maintenance::quiet(topology, slot, active);
-        self.tail.push_back(Label { calm: self.calm.0, impact: None, unknown: None, window, switched: false, active });
+        let zone = self.serving.zone_out(active).map(|(zone, _)| zone);
+        self.tail.push_back(Label {
+            calm: self.calm.0,
+            impact: None,
+            unknown: None,
+            window,
+            switched: false,
+            active,
+            zone,
+        });
         for (v, doubt) in raw.iter().enumerate() {
             let held = weights[v] == 0 && matches!(doubt, Doubt::None | Doubt::Suspect);
             self.doubts.push_back(if held { Doubt::Held } else { *doubt } as u8);
@@ -265,10 +274,10 @@ impl State {
         end - i64::try_from(self.tail.len()).unwrap_or(0)
     }
 
-    /// Changes the labels from a slot to this one.
-    fn relabel(&mut self, from: i64, now: i64, mut change: impl FnMut(i64, &mut Label)) {
-        let start = self.tail_start(now + 1);
-        for slot in from.max(start)..=now {
+    /// Changes the labels of some slots, as far as they can still change.
+    fn relabel(&mut self, from: i64, to: i64, mut change: impl FnMut(i64, &mut Label)) {
+        let start = self.tail_start(self.next + 1);
+        for slot in from.max(start)..=to {
             let at = usize::try_from(slot - start).unwrap_or(0);
             if let Some(label) = self.tail.get_mut(at) {
                 change(slot, label);
@@ -444,9 +453,13 @@ impl State {
             self.unknown_since = None;
             return;
         }
-        let since = *self.unknown_since.get_or_insert(slot);
+        let mut since = *self.unknown_since.get_or_insert(slot);
         let nothing = hard.window.counts.iter().all(|c| c.n == 0);
         let cause = if nothing { Cause::NoData } else { Cause::InsufficientEvidence };
+        if nothing {
+            // What nobody measured was not measured from the first silent slot on.
+            since = since.min(self.heard.iter().max().map_or(since, |last| last + 1)).max(self.start);
+        }
         if slot - since + 1 >= topology.spans.hard_window {
             self.relabel(since, slot, |_, label| label.unknown = Some(label.unknown.unwrap_or(cause)));
         }
@@ -518,10 +531,11 @@ impl State {
         };
         let hold = calm::hold(cause, &topology.spans);
         let active = self.serving.active;
+        let zone = self.serving.zone_out(active).map(|(zone, _)| zone);
         if cause == Cause::Healthy || slot - since + 1 >= hold {
             self.relabel(since, slot, |_, label| {
                 if label.active == active {
-                    label.calm = cause;
+                    (label.calm, label.zone) = (cause, zone);
                 }
             });
             (self.calm, self.turning) = ((cause, since), None);
@@ -648,7 +662,11 @@ impl State {
         mut impact: Impact,
         slot: i64,
     ) -> Option<i64> {
-        impact.good_from = self.good_from(topology, reading, impact.good_from, slot);
+        let before = impact.good_from;
+        impact.good_from = self.good_from(topology, reading, before, slot);
+        if let (Some(from), None) = (before, impact.good_from) {
+            self.say(topology, courts.0, impact.cause, from, slot);
+        }
         if let Some(end) = impact.good_from.filter(|&from| slot - from + 1 >= topology.spans.clear) {
             trace.notes.push(Note { slot: end, known: slot, kind: NoteKind::Cleared });
             self.well_again(end, slot);
@@ -667,6 +685,9 @@ impl State {
 
     /// Users are well again from a slot on. What the emptying windows seemed to tell right after it was the same trouble.
     fn well_again(&mut self, from: i64, now: i64) {
+        if matches!(self.calm.0, Cause::MinorDegradation | Cause::EndpointFault) {
+            self.calm = (Cause::Healthy, now + 1);
+        }
         let over = if self.calm.0 == Cause::Healthy { self.calm.1 } else { from };
         self.relabel(from, now, |slot, label| {
             label.impact = None;

@@ -23,7 +23,7 @@ pub struct Timeline {
 #[must_use]
 pub fn judge(topology: &Topology, evidence: &Evidence, horizon: WallTime) -> Timeline {
     let end = topology.slot.slot_of(horizon).0;
-    let Some(start) = evidence.next_slot(i64::MIN / 4).filter(|&first| first < end) else {
+    let Some(start) = evidence.first_slot(i64::MIN / 4).filter(|&first| first < end) else {
         return Timeline { segments: Vec::new(), episodes: Vec::new() };
     };
     let mut scan = Scan::new(topology, start);
@@ -38,7 +38,7 @@ pub(crate) fn timeline_of(topology: &Topology, evidence: &Evidence, scan: &Scan,
     let name = |e: &Episode| (EpisodeId::new(&topology.service, topology.slot.start_of(Slot(e.from))), 1);
     let revision = |e: &Episode| {
         let stamp = report::Stamp { id: name(e).0, number: 1, kind: RevisionKind::Final, decided, complete: true };
-        report::revision(topology, evidence, e, stamp)
+        report::revision(topology, e, stamp)
     };
     Timeline {
         segments: segments(topology, &runs, &all, &|e| Some(name(e))),

@@ -24,6 +24,8 @@ pub(crate) struct Label {
     pub(crate) switched: bool,
     /// The region that serves.
     pub(crate) active: RegionIx,
+    /// The zone that fell out of it.
+    pub(crate) zone: Option<usize>,
 }
 
 impl Label {
@@ -50,6 +52,7 @@ pub(crate) struct Run {
     pub(crate) quiet: bool,
     pub(crate) switched: bool,
     pub(crate) active: RegionIx,
+    pub(crate) zone: Option<usize>,
     /// Per agent and target; empty for quiet runs.
     pub(crate) counts: Vec<Count>,
     /// Slots per agent and doubt.
@@ -69,6 +72,7 @@ impl Run {
             quiet,
             switched: label.switched,
             active: label.active,
+            zone: label.zone,
             counts: Vec::new(),
             doubts: Vec::new(),
             sum_before,

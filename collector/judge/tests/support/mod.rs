@@ -1,5 +1,11 @@
 //! What do the tests of the judge share: plans, scenarios, recorded streams, and a small world to make more.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "a made-up world needs no exact numbers"
+)]
 #![allow(unreachable_pub, reason = "a module of several test binaries")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests read fixtures from disk")]
@@ -7,6 +13,8 @@
 pub mod plans;
 pub mod scenario;
 pub mod stream;
+pub mod tracks;
+pub mod world;
 
 use uitwijk_judge::Live;
 use uitwijk_model::{AgentId, Measurement, WallTime};
