@@ -15,42 +15,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::CertificateDer;
-use uitwijk_model::{Clock, Elapsed, Fault, Hop, Phases};
+use uitwijk_model::{Clock, Elapsed, Hop, Phases};
 
 use super::failure::Failure;
 
-/// An interval that has begun.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    from: Elapsed,
-    to: Option<Elapsed>,
-}
+mod marks;
 
-impl Span {
-    const fn open(from: Elapsed) -> Self {
-        Self { from, to: None }
-    }
+pub(crate) use marks::Step;
 
-    fn length(self, cut: Elapsed) -> Elapsed {
-        self.to.unwrap_or(cut).since(self.from)
-    }
-}
-
-/// The marks of one hop.
-#[derive(Debug, Clone, Copy, Default)]
-struct Marks {
-    dns: Option<Span>,
-    connect: Option<Span>,
-    tls: Option<Span>,
-    /// Open as long as request bytes are on their way.
-    send: Option<Span>,
-    /// When we began to wait without having anything to send.
-    listening: Option<Elapsed>,
-    /// A write was refused.
-    send_failed: bool,
-    first_byte: Option<Elapsed>,
-    last_byte: Option<Elapsed>,
-}
+use marks::{Marks, Span};
 
 /// What an attempt leaves behind.
 #[derive(Debug, Clone, Default)]
@@ -72,17 +45,6 @@ struct State {
     stopped: Option<Elapsed>,
     marks: Marks,
     facts: Facts,
-}
-
-/// A phase whose beginning and end the attempt marks itself; the others are seen on the connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Step {
-    /// Name lookup.
-    Dns,
-    /// Connecting.
-    Connect,
-    /// TLS handshake.
-    Tls,
 }
 
 /// The marks and facts of one attempt; clones share them.
@@ -247,125 +209,5 @@ impl Trail {
     }
 }
 
-impl Marks {
-    const fn step(&mut self, step: Step) -> &mut Option<Span> {
-        match step {
-            Step::Dns => &mut self.dns,
-            Step::Connect => &mut self.connect,
-            Step::Tls => &mut self.tls,
-        }
-    }
-
-    fn phases(&self, cut: Elapsed) -> Phases {
-        let length = |span: Option<Span>| span.map(|s| s.length(cut));
-        // An attempt that was done without a byte of an answer had nothing to wait for.
-        let waited = self.first_byte.is_some() || self.last_byte.is_none();
-        let wait_from = self.send.and_then(|s| s.to).or(self.listening);
-        Phases {
-            dns: length(self.dns),
-            connect: length(self.connect),
-            tls: length(self.tls),
-            send: length(self.send),
-            wait: wait_from.filter(|_| waited).map(|from| self.first_byte.unwrap_or(cut).since(from)),
-            transfer: self.first_byte.map(|from| self.last_byte.unwrap_or(cut).since(from)),
-        }
-    }
-
-    fn cut_off(&self) -> Fault {
-        let open = |span: Option<Span>| span.is_some_and(|s| s.to.is_none());
-        if self.first_byte.is_some() {
-            Fault::TransferTimeout
-        } else if self.listening.is_some() || (self.send.is_some() && !open(self.send)) {
-            Fault::WaitTimeout
-        } else if self.tls.is_some() && open(self.tls) {
-            Fault::TlsTimeout
-        } else if open(self.connect) {
-            Fault::ConnectTimeout
-        } else if self.connect.is_some() {
-            Fault::SendTimeout
-        } else {
-            Fault::DnsTimeout
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use uitwijk_model::WallTime;
-
-    use super::*;
-
-    /// A clock that a test moves by hand.
-    #[derive(Debug, Default)]
-    struct HandClock(AtomicU64);
-
-    impl Clock for HandClock {
-        fn wall(&self) -> WallTime {
-            WallTime::default()
-        }
-        fn elapsed(&self) -> Elapsed {
-            Elapsed::from_micros(self.0.load(Ordering::Relaxed))
-        }
-    }
-
-    type Mark = (u64, fn(&Trail));
-
-    const DNS: Mark = (0, |t| t.enter(Step::Dns));
-    const RESOLVED: Mark = (10, |t| t.leave(Step::Dns));
-    const CONNECT: Mark = (10, |t| t.enter(Step::Connect));
-    const CONNECTED: Mark = (30, |t| t.leave(Step::Connect));
-    const TLS: Mark = (30, |t| t.enter(Step::Tls));
-    const SECURE: Mark = (60, |t| t.leave(Step::Tls));
-    const WRITE: Mark = (70, |t| t.writing(t.now()));
-    const SENT: Mark = (75, Trail::sent);
-    const RECEIVED: Mark = (175, Trail::received);
-    const ANSWERED: Mark = (200, Trail::answered);
-
-    /// Applies the marks, cuts off at 1000, and shows fault, phases and total.
-    fn check(marks: &[Mark], expected: &str) {
-        let clock = Arc::new(HandClock::default());
-        let trail = Trail::new(clock.clone());
-        trail.depart();
-        for (at, mark) in marks {
-            clock.0.store(*at, Ordering::Relaxed);
-            mark(&trail);
-        }
-        clock.0.store(1000, Ordering::Relaxed);
-        trail.stop();
-        let phases = trail.phases().named().map(|(_, p)| p.map_or("-".to_owned(), |e| e.as_micros().to_string()));
-        let shown = format!("{} {} {}", trail.cut_off().outcome.reason(), phases.join(" "), trail.total().as_micros());
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn the_phase_that_was_cut_off_tells_the_fault_and_later_ones_are_absent() {
-        let all = [DNS, RESOLVED, CONNECT, CONNECTED, TLS, SECURE, WRITE, SENT, RECEIVED];
-        check(&[], "dns_timeout - - - - - - 1000");
-        check(&all[..1], "dns_timeout 1000 - - - - - 1000");
-        check(&all[..3], "connect_timeout 10 990 - - - - 1000");
-        check(&all[..5], "tls_timeout 10 20 970 - - - 1000");
-        check(&all[..7], "send_timeout 10 20 30 930 - - 1000");
-        check(&all[..8], "wait_timeout 10 20 30 5 925 - 1000");
-        check(&all, "transfer_timeout 10 20 30 5 100 825 1000");
-    }
-
-    #[test]
-    fn a_complete_attempt_ends_with_its_last_byte() {
-        let all = [DNS, RESOLVED, CONNECT, CONNECTED, TLS, SECURE, WRITE, SENT, RECEIVED, ANSWERED];
-        check(&all, "transfer_timeout 10 20 30 5 100 25 200");
-    }
-
-    #[test]
-    fn an_answer_that_overtakes_its_request_ends_the_sending() {
-        check(&[WRITE, RECEIVED, (180, |t| t.writing(t.now())), ANSWERED], "transfer_timeout - - - 105 0 25 200");
-    }
-
-    #[test]
-    fn a_redirect_starts_the_marks_anew_and_keeps_the_total() {
-        let marks =
-            [DNS, RESOLVED, CONNECT, CONNECTED, (400, |t: &Trail| t.redirected(302)), (400, |t| t.enter(Step::Dns))];
-        check(&marks, "dns_timeout 600 - - - - - 1000");
-    }
-}
+mod tests;
