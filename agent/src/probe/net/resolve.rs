@@ -304,6 +304,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_resolver_says_is_told_apart() {
+        let name = Name::from_ascii("a.test.").unwrap();
+        let io = |code| NetError::Io(Arc::new(std::io::Error::from_raw_os_error(code)));
+        for (error, reason) in [
+            (NetError::Timeout, "dns_timeout"),
+            (NetError::NoConnections, "dns_server"),
+            (NetError::Truncated, "protocol"),
+            (NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)), "dns_server"),
+            (io(libc::ECONNREFUSED), "dns_server"),
+            (io(libc::ENETUNREACH), "dns_server"),
+            (io(libc::EMFILE), "local"),
+        ] {
+            assert_eq!(failure_of(&error, &name).outcome.reason(), reason, "{error}");
+        }
+    }
+
     #[tokio::test]
     async fn localhost_and_the_hosts_file_need_no_server() {
         let dir = tempfile::tempdir().unwrap();

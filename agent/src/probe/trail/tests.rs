@@ -77,3 +77,17 @@ fn a_redirect_starts_the_marks_anew_and_keeps_the_total() {
         [DNS, RESOLVED, CONNECT, CONNECTED, (400, |t: &Trail| t.redirected(302)), (400, |t| t.enter(Step::Dns))];
     check(&marks, "dns_timeout 600 - - - - - 1000");
 }
+
+#[test]
+fn a_request_that_did_not_leave_in_full_was_not_sent() {
+    let trail = Trail::new(Arc::new(HandClock::default()));
+    assert!(trail.has_send_failed(), "nothing was written");
+    trail.writing(trail.now());
+    assert!(trail.has_send_failed(), "it is still on its way");
+    trail.sent();
+    assert!(!trail.has_send_failed());
+    trail.write_failed();
+    assert!(trail.has_send_failed());
+    trail.received();
+    assert!(!trail.has_send_failed(), "an answer came all the same");
+}
