@@ -116,6 +116,8 @@ impl Scan {
 
     /// With all evidence before `end` in: the first slot whose label may still change.
     pub(crate) fn settled_at(&self, end: i64) -> i64 {
+        // The watermark is often ahead of the grace; what was not judged yet settles nothing.
+        let end = end.min(self.state.next);
         let at = usize::try_from(end.saturating_sub(1).saturating_sub(self.unsettled.0)).ok();
         at.and_then(|i| self.unsettled.1.get(i)).copied().unwrap_or_else(|| self.state.start.min(end))
     }
