@@ -4,12 +4,21 @@
 //! plan, so that no peer can make the number of series grow. The data path keeps its own counts beside its code; these are
 //! the judge's and the API's.
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use uitwijk_identity::{Credentials, HandshakeFailure, ServerCounters};
+use uitwijk_telemetry::ProcessMetrics;
+
+use crate::ingest::IngestMetrics;
+use crate::plans::Plans;
 
 /// What the name of every metric starts with.
 pub const PREFIX: &str = "uitwijk_collector";
@@ -133,4 +142,141 @@ impl ApiMetrics {
         r.register("api_calls", "Calls by method, role of the caller and status", self.calls.clone());
         r.register("api_watchers", "Streams of verdicts and plans that are open", self.watchers.clone());
     }
+}
+
+/// Counts of reloads of plan and certificates.
+#[derive(Debug, Clone, Default)]
+pub struct ReloadMetrics {
+    /// Reloads asked for.
+    pub reloads: Counter,
+    /// 1 when everything could be used at the last one.
+    pub last_successful: Gauge,
+}
+
+impl ReloadMetrics {
+    /// Puts them into a registry.
+    pub fn register(&self, r: &mut Registry) {
+        // What a start could not use it does not start with.
+        self.last_successful.set(1);
+        r.register("reloads", "Reloads of plan and certificates asked for", self.reloads.clone());
+        let help = "1 when plan and certificates could be used at the last reload";
+        r.register("last_reload_successful", help, self.last_successful.clone());
+    }
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Counts of the judge's shell.
+    pub judging: JudgingMetrics,
+    /// Counts of the API.
+    pub api: ApiMetrics,
+    /// Counts of reloads.
+    pub reload: ReloadMetrics,
+    /// Counts of the data path.
+    pub ingest: IngestMetrics,
+    /// Counts of connections.
+    pub connections: Arc<ServerCounters>,
+    credentials: Arc<Credentials>,
+    plans: Arc<Plans>,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new(credentials: Arc<Credentials>, plans: Arc<Plans>) -> Self {
+        Self {
+            judging: JudgingMetrics::default(),
+            api: ApiMetrics::default(),
+            reload: ReloadMetrics::default(),
+            ingest: IngestMetrics::default(),
+            connections: Arc::default(),
+            credentials,
+            plans,
+        }
+    }
+
+    /// A registry with all of them.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessMetrics));
+        let ours = registry.sub_registry_with_prefix(PREFIX);
+        self.judging.register(ours);
+        self.api.register(ours);
+        self.reload.register(ours);
+        self.ingest.register(ours);
+        ours.register_collector(Box::new(Read {
+            connections: self.connections.clone(),
+            credentials: self.credentials.clone(),
+            plans: self.plans.clone(),
+        }));
+        registry
+    }
+}
+
+/// What is read at each scrape from those who know.
+#[derive(Debug)]
+struct Read {
+    connections: Arc<ServerCounters>,
+    credentials: Arc<Credentials>,
+    plans: Arc<Plans>,
+}
+
+impl Collector for Read {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let e = &mut encoder;
+        let c = &self.connections;
+        counter(e, "connections_accepted", "TCP connections taken from the listener", c.accepted())?;
+        counter(e, "connections_established", "Connections whose handshake ended well", c.established())?;
+        gauge(e, "connections_open", "Established connections that are open", c.open())?;
+        counter(
+            e,
+            "connections_dropped",
+            "Connections dropped over limits.connections_max",
+            c.dropped_over_connections(),
+        )?;
+        counter(e, "handshakes_dropped", "Connections dropped as too many shook hands", c.dropped_over_handshakes())?;
+        let failures = HandshakeFailure::ALL.into_iter().map(|reason| (reason.label(), c.failed(reason)));
+        counters(e, "handshakes_failed", "Handshakes that failed", "reason", failures)?;
+        let expires = self.credentials.expires().as_micros() / 1_000_000;
+        gauge(
+            e,
+            "certificate_expires_timestamp_seconds",
+            "End of the collector's certificate",
+            expires.unsigned_abs(),
+        )?;
+        counter(
+            e,
+            "certificate_reload_failures",
+            "Looks at the files that put nothing in use",
+            self.credentials.reload_failures(),
+        )?;
+        gauge(e, "plan_revision", "Revision of the plan in force", self.plans.current().plan.revision)
+    }
+}
+
+fn counter(e: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), std::fmt::Error> {
+    let metric = ConstCounter::new(value);
+    metric.encode(e.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn gauge(e: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), std::fmt::Error> {
+    let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    metric.encode(e.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn counters(
+    e: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    values: impl Iterator<Item = (&'static str, u64)>,
+) -> Result<(), std::fmt::Error> {
+    let mut family = e.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (value, count) in values {
+        let metric = ConstCounter::new(count);
+        metric.encode(family.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
 }

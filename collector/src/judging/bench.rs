@@ -1,0 +1,190 @@
+//! Which judge gets which measurement, and whose turn is it?
+//!
+//! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
+//! was judged already. The second kind waits for a rest of ten times what the last answer took, so that hours of
+//! late records cost a tenth of the thread and not all of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uitwijk_judge::{Live, Revision, Taken};
+use uitwijk_model::{AgentId, Elapsed, Measurement, Millis, Plan, ServiceId, Slot, SlotLength, TargetId, WallTime};
+
+use super::Timeline;
+use crate::store::AcceptedRows;
+
+/// The judges of all services of a plan.
+#[derive(Debug)]
+pub(super) struct Bench {
+    seats: Vec<Seat>,
+    /// The seats whose verdicts rest on a target. A control rests under all of them.
+    routes: HashMap<TargetId, Vec<usize>>,
+}
+
+/// One judge, and when it was and will be asked.
+#[derive(Debug)]
+struct Seat {
+    service: ServiceId,
+    judge: Live,
+    slot: SlotLength,
+    grace: Millis,
+    /// When it was last asked; absent before the first time.
+    asked: Option<WallTime>,
+    /// When it wants to be asked, if nothing changes before.
+    due: WallTime,
+    /// When something arrived that changes what was judged.
+    changed: Option<WallTime>,
+    /// How long a change waits at least after `asked`.
+    rest: Millis,
+}
+
+/// Shortest wait between two answers about changed slots.
+const REST_MIN: Millis = Millis(20);
+
+/// What one judge said in one turn.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// When it could be known: the end of the grace, or the arrival that changed it.
+    pub(super) knowable: WallTime,
+    /// What is new.
+    pub(super) revisions: Vec<Revision>,
+}
+
+impl Seat {
+    fn new(plan: &Plan, service: &ServiceId) -> Option<Self> {
+        Some(Self {
+            judge: Live::new(plan, service).ok()?,
+            service: service.clone(),
+            slot: plan.slot,
+            grace: plan.policy_of(service).grace,
+            asked: None,
+            due: WallTime::from_micros(i64::MIN),
+            changed: None,
+            rest: REST_MIN,
+        })
+    }
+
+    fn set_plan(mut self, plan: &Plan) -> Option<Self> {
+        self.judge.set_plan(plan).ok()?;
+        (self.slot, self.grace) = (plan.slot, plan.policy_of(&self.service).grace);
+        self.due = WallTime::from_micros(i64::MIN);
+        Some(self)
+    }
+
+    fn observe(&mut self, accepted: &AcceptedRows, row: &Measurement) {
+        let Taken::Changed(slot) = self.judge.observe(&accepted.agent, row, accepted.arrived) else { return };
+        let settled = self.slot.start_of(Slot(slot).plus(1)).plus(self.grace);
+        if self.asked.is_some_and(|asked| settled <= asked) {
+            self.changed.get_or_insert(accepted.arrived);
+        }
+    }
+
+    /// When it should be asked next.
+    fn wants(&self) -> WallTime {
+        match (self.changed, self.asked) {
+            (Some(_), Some(asked)) => self.due.min(asked.plus(self.rest)),
+            _ => self.due,
+        }
+    }
+
+    fn advance(&mut self, now: WallTime) -> Turn {
+        let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
+        let revisions = self.judge.advance(now);
+        self.asked = Some(now);
+        self.due = self.judge.next_wakeup(now);
+        self.changed = None;
+        Turn { knowable, revisions }
+    }
+}
+
+impl Bench {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut bench = Self { seats: Vec::new(), routes: HashMap::new() };
+        bench.set_plan(plan);
+        bench
+    }
+
+    /// Goes on under another plan. Judges of services that are gone leave. Answers the services that are new.
+    pub(super) fn set_plan(&mut self, plan: &Plan) -> BTreeSet<ServiceId> {
+        let mut old: BTreeMap<ServiceId, Seat> = self.seats.drain(..).map(|s| (s.service.clone(), s)).collect();
+        let mut new = BTreeSet::new();
+        for service in plan.services.keys() {
+            let kept = old.remove(service).and_then(|seat| seat.set_plan(plan));
+            if kept.is_none() {
+                new.insert(service.clone());
+            }
+            self.seats.extend(kept.or_else(|| Seat::new(plan, service)));
+        }
+        for service in old.keys() {
+            tracing::warn!(%service, "the plan no longer has a service, it is not judged any more");
+        }
+        self.route(plan);
+        new
+    }
+
+    fn route(&mut self, plan: &Plan) {
+        self.routes.clear();
+        for target in plan.targets() {
+            let rests = |(_, seat): &(usize, &Seat)| seat.judge.rests_on(&target.id);
+            let seats = self.seats.iter().enumerate().filter(rests).map(|(i, _)| i).collect();
+            self.routes.insert(target.id, seats);
+        }
+    }
+
+    /// Hands measurements to the judges whose verdicts rest on them.
+    pub(super) fn rows(&mut self, accepted: &AcceptedRows) {
+        for row in &accepted.rows {
+            for &seat in self.routes.get(&row.target).into_iter().flatten() {
+                self.seats[seat].observe(accepted, row);
+            }
+        }
+    }
+
+    /// Tells all judges that an agent has delivered everything up to a moment.
+    pub(super) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
+        self.seats.iter_mut().for_each(|seat| seat.judge.frontier(agent, through));
+    }
+
+    /// Hands a judge what was published before, oldest first.
+    pub(super) fn restore(&mut self, service: &ServiceId, published: &[Revision]) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.service == *service) {
+            seat.judge.restore(published);
+        }
+    }
+
+    /// The judges whose turn it is.
+    pub(super) fn ready(&self, now: WallTime) -> Vec<usize> {
+        // A clock that was set back must not silence the judge until it has caught up again.
+        let turn = |seat: &Seat| seat.wants() <= now || seat.asked.is_some_and(|asked| asked > now);
+        self.seats.iter().enumerate().filter(|(_, seat)| turn(seat)).map(|(i, _)| i).collect()
+    }
+
+    /// The services that are judged.
+    pub(super) fn services(&self) -> impl Iterator<Item = &ServiceId> {
+        self.seats.iter().map(|seat| &seat.service)
+    }
+
+    /// The service of a seat.
+    pub(super) fn service(&self, seat: usize) -> &ServiceId {
+        &self.seats[seat].service
+    }
+
+    /// Asks one judge.
+    pub(super) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
+        self.seats[seat].advance(now)
+    }
+
+    /// How long the last answer of a judge took.
+    pub(super) fn took(&mut self, seat: usize, elapsed: Elapsed) {
+        self.seats[seat].rest = Millis((elapsed.as_micros() / 100).max(REST_MIN.0));
+    }
+
+    /// The next moment at which it is somebody's turn; absent when nobody is judged.
+    pub(super) fn next_turn(&self) -> Option<WallTime> {
+        self.seats.iter().map(Seat::wants).min()
+    }
+
+    pub(super) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {
+        let seat = self.seats.iter().find(|seat| seat.service == *service)?;
+        Some(Timeline { segments: seat.judge.timeline(from, to), watermark: seat.judge.watermark() })
+    }
+}

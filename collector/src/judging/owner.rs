@@ -1,0 +1,334 @@
+//! What does the owner of the judge do, one event after the other?
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use uitwijk_judge::{EpisodeId, Revision, RevisionKind};
+use uitwijk_model::{AgentId, Clock, Plan, ServiceId, WallTime};
+
+use super::bench::Bench;
+use super::board::Board;
+use super::catch_up::CatchUp;
+use super::{Ask, JudgingError, Published, Setup, reach};
+use crate::ingest::JudgeInput;
+use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel, VerdictLabels};
+use crate::store::AcceptedRows;
+use crate::verdict_log::{LogError, VerdictLog};
+
+/// Inputs taken at a time before it is looked whose turn it is.
+const INPUTS_AT_A_TIME: usize = 64;
+
+/// The wall clock may step, so no wait is longer than this.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// All state of the judge's shell.
+#[derive(Debug)]
+pub(super) struct Owner {
+    collector: String,
+    clock: Arc<dyn Clock>,
+    log: Arc<VerdictLog>,
+    board: Arc<Board>,
+    metrics: JudgingMetrics,
+    bench: Bench,
+    /// Present while the judge waits for what agents kept.
+    catch_up: Option<CatchUp>,
+    /// What could be known before this moment was made up for, not judged live.
+    live_since: WallTime,
+    /// What the judges are handed when all measurements are back.
+    published: BTreeMap<ServiceId, Vec<Revision>>,
+}
+
+impl Owner {
+    /// Reads what was published.
+    pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
+        let Setup { collector, plan, log, clock, catch_up_max, metrics } = setup;
+        let now = clock.wall();
+        let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
+        let owner = Self {
+            collector,
+            log,
+            board: Arc::new(Board::new(open)),
+            metrics,
+            bench: Bench::new(&plan),
+            catch_up: Some(CatchUp::begin(&plan, now, catch_up_max)),
+            live_since: now,
+            published,
+            clock,
+        };
+        owner.metrics.catching_up.set(1);
+        owner.gauge();
+        Ok(owner)
+    }
+
+    pub(super) fn board(&self) -> Arc<Board> {
+        self.board.clone()
+    }
+
+    pub(super) fn put_back(&mut self, rows: &AcceptedRows) {
+        self.bench.rows(rows);
+    }
+
+    pub(super) fn put_back_frontier(&mut self, agent: &AgentId, through: WallTime) {
+        self.bench.frontier(agent, through);
+    }
+
+    /// Runs until nobody can feed it any more.
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<JudgeInput>,
+        mut asks: mpsc::Receiver<Ask>,
+    ) -> Result<(), JudgingError> {
+        for (service, published) in std::mem::take(&mut self.published) {
+            self.bench.restore(&service, &published);
+        }
+        let result = self.serve(&mut inputs, &mut asks).await;
+        if let Err(error) = &result {
+            tracing::error!(%error, "the judge cannot go on");
+        }
+        self.board.close();
+        result
+    }
+
+    async fn serve(
+        &mut self,
+        inputs: &mut mpsc::Receiver<JudgeInput>,
+        asks: &mut mpsc::Receiver<Ask>,
+    ) -> Result<(), JudgingError> {
+        let mut group = Vec::with_capacity(INPUTS_AT_A_TIME);
+        loop {
+            let mut ask = None;
+            tokio::select! {
+                taken = inputs.recv_many(&mut group, INPUTS_AT_A_TIME) => if taken == 0 {
+                    return self.judge();
+                },
+                Some(asked) = asks.recv() => ask = Some(asked),
+                () = tokio::time::sleep(self.wait()) => {}
+            }
+            for input in group.drain(..) {
+                self.take(input)?;
+            }
+            match ask {
+                Some(ask) => self.answer(ask, inputs)?,
+                None => self.judge()?,
+            }
+        }
+    }
+
+    /// How long until it is somebody's turn.
+    fn wait(&self) -> Duration {
+        let now = self.clock.wall();
+        let next = match self.awaited(now) {
+            Some(until) => until,
+            None => self.bench.next_turn().unwrap_or(WallTime::from_micros(i64::MAX)),
+        };
+        let us = u64::try_from(next.micros_since(now)).unwrap_or(0);
+        Duration::from_micros(us).min(WAIT_MAX)
+    }
+
+    fn take(&mut self, input: JudgeInput) -> Result<(), JudgingError> {
+        let kind = match input {
+            JudgeInput::Rows(rows) => {
+                self.bench.rows(&rows);
+                self.metrics.rows.inc_by(rows.rows.len() as u64);
+                "rows"
+            }
+            JudgeInput::Frontier { agent, through } => {
+                self.frontier(&agent, through);
+                "frontier"
+            }
+            JudgeInput::Plan(plan) => {
+                self.set_plan(&plan)?;
+                "plan"
+            }
+        };
+        self.metrics.inputs.get_or_create(&InputLabel { kind }).inc();
+        Ok(())
+    }
+
+    fn frontier(&mut self, agent: &AgentId, through: WallTime) {
+        self.bench.frontier(agent, through);
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.frontier(agent, through);
+        }
+    }
+
+    fn set_plan(&mut self, plan: &Plan) -> Result<(), JudgingError> {
+        let new = self.bench.set_plan(plan);
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.set_plan(plan);
+        }
+        if !new.is_empty() {
+            // A service that comes back has a past; its episodes and their numbers go on.
+            let (mut published, _) = read_published(&self.log, self.clock.wall().minus(reach(plan)))?;
+            for service in new {
+                self.bench.restore(&service, &published.remove(&service).unwrap_or_default());
+            }
+        }
+        self.gauge();
+        Ok(())
+    }
+
+    fn answer(&mut self, ask: Ask, inputs: &mut mpsc::Receiver<JudgeInput>) -> Result<(), JudgingError> {
+        match ask {
+            // Whoever asked may have gone; then nobody is waiting for the answer.
+            Ask::Timeline { service, from, to, answer } => {
+                let _ = answer.send(self.bench.timeline(&service, from, to));
+            }
+            Ask::Settle(answer) => {
+                while let Ok(input) = inputs.try_recv() {
+                    self.take(input)?;
+                }
+                self.judge()?;
+                let _ = answer.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// When the wait for what agents kept ends at the latest; absent when it is over.
+    fn awaited(&self, now: WallTime) -> Option<WallTime> {
+        let catch_up = self.catch_up.as_ref()?;
+        catch_up.waits(now).then(|| catch_up.until())
+    }
+
+    /// Asks every judge whose turn it is, and publishes what is new.
+    fn judge(&mut self) -> Result<(), JudgingError> {
+        let now = self.clock.wall();
+        if self.awaited(now).is_some() {
+            return Ok(());
+        }
+        self.end_catch_up(now);
+        let ready = self.bench.ready(now);
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let started = self.clock.elapsed();
+        let mut fresh = Vec::new();
+        for seat in ready {
+            self.turn(seat, now, &mut fresh);
+        }
+        let took = std::time::Duration::from(self.clock.elapsed().since(started));
+        self.metrics.judge_seconds.observe(took.as_secs_f64());
+        self.publish(fresh)
+    }
+
+    fn end_catch_up(&mut self, now: WallTime) {
+        let Some(catch_up) = self.catch_up.take() else { return };
+        self.live_since = now;
+        self.metrics.catching_up.set(0);
+        let missing: Vec<&str> = catch_up.missing().map(AgentId::as_str).collect();
+        if missing.is_empty() {
+            tracing::info!("every agent has delivered what it kept, judging begins");
+        } else {
+            tracing::warn!(agents = missing.join(" "), "judging begins without agents that have not delivered");
+        }
+    }
+
+    fn turn(&mut self, seat: usize, now: WallTime, fresh: &mut Vec<(WallTime, Published)>) {
+        let span = tracing::info_span!("judgement", service = %self.bench.service(seat));
+        let _entered = span.enter();
+        let started = self.clock.elapsed();
+        let turn = self.bench.advance(seat, now);
+        self.bench.took(seat, self.clock.elapsed().since(started));
+        if turn.revisions.is_empty() {
+            return;
+        }
+        let traceparent = uitwijk_telemetry::context::current_traceparent();
+        for revision in turn.revisions {
+            let live = revision.kind == RevisionKind::Provisional && turn.knowable >= self.live_since;
+            let delay = live.then(|| self.millis_since(turn.knowable));
+            let (collector, traceparent) = (self.collector.clone(), traceparent.clone());
+            fresh.push((turn.knowable, Published { revision, collector, traceparent, publish_delay_ms: delay }));
+        }
+    }
+
+    fn millis_since(&self, earlier: WallTime) -> u64 {
+        u64::try_from(self.clock.wall().micros_since(earlier) / 1000).unwrap_or(0)
+    }
+
+    /// To the disk, then to everybody.
+    fn publish(&self, fresh: Vec<(WallTime, Published)>) -> Result<(), JudgingError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        for (knowable, published) in self.write(fresh)? {
+            self.count(knowable, &published);
+            self.board.publish(Arc::new(published));
+        }
+        self.gauge();
+        Ok(())
+    }
+
+    /// Shows how many episodes are open, also where there are none.
+    fn gauge(&self) {
+        let mut open = self.board.open_by_service();
+        for service in self.bench.services() {
+            let service = service.as_str().to_owned();
+            let count = open.remove(&service).unwrap_or(0);
+            self.metrics.episodes_open.get_or_create(&ServiceLabel { service }).set(count);
+        }
+    }
+
+    /// Answers what was written. One revision that does not follow the last is a mistake of ours; it is told, and must
+    /// not keep the others from being published.
+    fn write(&self, fresh: Vec<(WallTime, Published)>) -> Result<Vec<(WallTime, Published)>, JudgingError> {
+        let publications: Vec<_> = fresh.iter().map(|(_, published)| published.publication()).collect();
+        let now = self.clock.wall();
+        match self.log.append(now, &publications) {
+            Ok(_) => return Ok(fresh),
+            Err(LogError::Order { .. }) => {}
+            Err(error) => {
+                self.metrics.log_failures.inc();
+                return Err(error.into());
+            }
+        }
+        let mut written = Vec::new();
+        for (publication, published) in publications.iter().zip(fresh) {
+            match self.log.append(now, std::slice::from_ref(publication)) {
+                Ok(_) => written.push(published),
+                Err(error @ LogError::Order { .. }) => {
+                    self.metrics.log_failures.inc();
+                    tracing::error!(%error, "a revision was not published");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(written)
+    }
+
+    fn count(&self, knowable: WallTime, published: &Published) {
+        let revision = &published.revision;
+        let (sequence, head) = self.log.head();
+        let (need, cause, kind) = (revision.need.label(), revision.cause.label(), revision.kind.label());
+        tracing::info!(
+            episode = %revision.episode, revision = revision.revision, kind, need, cause,
+            execution = revision.execution.label(), entry = sequence, %head, "a verdict was published"
+        );
+        self.metrics.verdicts.get_or_create(&VerdictLabels { need, cause, kind }).inc();
+        self.metrics.log_entries.set(i64::try_from(sequence).unwrap_or(i64::MAX));
+        if published.publish_delay_ms.is_some() {
+            let us = self.clock.wall().micros_since(knowable).max(0);
+            self.metrics.publish_delay_seconds.observe(Duration::from_micros(us.unsigned_abs()).as_secs_f64());
+        }
+    }
+}
+
+type ByService = BTreeMap<ServiceId, Vec<Revision>>;
+type Open = BTreeMap<EpisodeId, Arc<Published>>;
+
+/// What was published of a stretch of time, oldest first, and the latest revision of each open episode.
+fn read_published(log: &VerdictLog, since: WallTime) -> Result<(ByService, Open), JudgingError> {
+    let (mut all, mut open) = (ByService::new(), Open::new());
+    for entry in log.since(since)? {
+        let published = Published::from_entry(&entry)?;
+        let revision = published.revision.clone();
+        match published.is_open() {
+            true => open.insert(revision.episode.clone(), Arc::new(published)),
+            false => open.remove(&revision.episode),
+        };
+        all.entry(revision.service.clone()).or_default().push(revision);
+    }
+    Ok((all, open))
+}
