@@ -45,14 +45,14 @@ pub struct Sources {
 pub const ENV_PREFIX: &str = "UITWIJK_COLLECTOR_";
 
 /// A collector's settings, checked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Name in verdicts and answers; the one in the certificate when absent.
     pub name: Option<String>,
     /// Where agents and programs connect, mutual TLS.
-    pub listen: Option<SocketAddr>,
+    pub listen: SocketAddr,
     /// Where `/metrics` and health are served, plain HTTP.
-    pub admin_listen: Option<SocketAddr>,
+    pub admin_listen: SocketAddr,
     /// Holds the store and the verdict log.
     pub data_dir: PathBuf,
     /// The plan of the fleet.
@@ -71,6 +71,27 @@ pub struct Config {
     pub judging: Judging,
     /// How it logs.
     pub log: Log,
+}
+
+impl Default for Config {
+    /// The values before any setting is applied; the table of settings has the real defaults.
+    fn default() -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            name: None,
+            listen: nowhere,
+            admin_listen: nowhere,
+            data_dir: PathBuf::new(),
+            plan_file: PathBuf::new(),
+            ready_file: None,
+            stop_grace: Millis(0),
+            tls: Tls::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            judging: Judging::default(),
+            log: Log::default(),
+        }
+    }
 }
 
 /// Certificate files and how often they are looked at.
@@ -253,12 +274,11 @@ fn check_together(config: &Config, mistakes: &mut Vec<Mistake>) {
             ),
         });
     }
-    let same = config.listen.filter(|listen| listen.port() != 0 && config.admin_listen == Some(*listen));
-    if let Some(listen) = same {
+    if config.listen.port() != 0 && config.listen == config.admin_listen {
         mistakes.push(Mistake {
             origin: String::new(),
             key: "admin_listen".to_owned(),
-            message: format!("{listen} is the same as listen: give each its own port"),
+            message: format!("{} is the same as listen: give each its own port", config.admin_listen),
         });
     }
 }

@@ -80,14 +80,14 @@ pub const SETTINGS: &[Setting] = &[
         Ok(())
     }),
     setting("listen", "0.0.0.0:7443", "IP:PORT", "where agents and programs connect (gRPC, mutual TLS)", |c, t| {
-        put(&mut c.listen, address(t).map(Some))
+        put(&mut c.listen, address(t))
     }),
     setting(
         "admin_listen",
         "127.0.0.1:9465",
         "IP:PORT",
         "where /metrics and health are served (plain HTTP)",
-        |c, t| put(&mut c.admin_listen, address(t).map(Some)),
+        |c, t| put(&mut c.admin_listen, address(t)),
     ),
     required("data_dir", "DIR", "holds the store and the verdict log", |c, t| put(&mut c.data_dir, path(t))),
     required("plan_file", "FILE", "the plan of the fleet (YAML)", |c, t| put(&mut c.plan_file, path(t))),

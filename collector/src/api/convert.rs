@@ -1,0 +1,163 @@
+//! How does a published revision read on the wire?
+
+use uitwijk_judge::{Cause, Execution, Finding, Language, Need, Observation, Rejected, RevisionKind, Segment, explain};
+use uitwijk_proto::v1;
+
+use crate::judging::Published;
+
+/// How much of a verdict is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// What a list shows.
+    Head,
+    /// With findings, evidence and explanations.
+    Full,
+}
+
+pub(super) fn verdict(published: &Published, detail: Detail) -> v1::Verdict {
+    let r = &published.revision;
+    let mut verdict = v1::Verdict {
+        episode: r.episode.as_str().to_owned(),
+        service: r.service.as_str().to_owned(),
+        revision: r.revision,
+        kind: kind(r.kind).into(),
+        from_us: r.from.as_micros(),
+        to_us: r.to.map(uitwijk_model::WallTime::as_micros),
+        decided_us: r.decided.as_micros(),
+        need: need(r.need).into(),
+        cause: cause(r.cause).into(),
+        execution: execution(r.execution).into(),
+        active_region: r.active_region.as_str().to_owned(),
+        other_region: r.other_region.as_ref().map(|region| region.as_str().to_owned()).unwrap_or_default(),
+        plan_version: r.plan_version.as_str().to_owned(),
+        policy_version: r.policy_version.clone(),
+        evidence_hash: r.evidence_hash.clone(),
+        complete: r.complete,
+        collector: published.collector.clone(),
+        traceparent: published.traceparent.clone().unwrap_or_default(),
+        publish_delay_ms: published.publish_delay_ms,
+        ..v1::Verdict::default()
+    };
+    if detail == Detail::Full {
+        verdict.findings = r.findings.iter().map(finding).collect();
+        verdict.rejected = r.rejected.iter().map(rejected).collect();
+        verdict.would_change = r.would_change.iter().map(|w| w.text.clone()).collect();
+        verdict.explanation = explain(r, Language::English);
+        verdict.explanation_nl = explain(r, Language::Dutch);
+    }
+    verdict
+}
+
+fn finding(f: &Finding) -> v1::Finding {
+    v1::Finding {
+        code: f.code.clone(),
+        text: f.text.clone(),
+        observations: f.observations.iter().map(observation).collect(),
+    }
+}
+
+fn observation(o: &Observation) -> v1::Observation {
+    v1::Observation {
+        agent: o.agent.as_ref().map(|agent| agent.as_str().to_owned()).unwrap_or_default(),
+        target: o.target.as_str().to_owned(),
+        from_slot: o.from_slot.0,
+        to_slot: o.to_slot.0,
+        measured: o.measured,
+        failed: o.failed,
+        slow: o.slow,
+    }
+}
+
+fn rejected(r: &Rejected) -> v1::RejectedHypothesis {
+    v1::RejectedHypothesis {
+        cause: cause(r.cause).into(),
+        reason: r.reason.clone(),
+        finding_code: r.finding_code.clone(),
+    }
+}
+
+pub(super) fn segment(s: &Segment) -> v1::Segment {
+    v1::Segment {
+        from_us: s.from.as_micros(),
+        to_us: s.to.as_micros(),
+        need: need(s.need).into(),
+        cause: cause(s.cause).into(),
+        execution: execution(s.execution).into(),
+        episode: s.episode.as_ref().map(|episode| episode.as_str().to_owned()).unwrap_or_default(),
+        revision: s.revision,
+        served_region: s.served_region.as_ref().map(|region| region.as_str().to_owned()).unwrap_or_default(),
+    }
+}
+
+fn kind(kind: RevisionKind) -> v1::RevisionKind {
+    match kind {
+        RevisionKind::Provisional => v1::RevisionKind::Provisional,
+        RevisionKind::Final => v1::RevisionKind::Final,
+        RevisionKind::Revised => v1::RevisionKind::Revised,
+    }
+}
+
+fn need(need: Need) -> v1::Need {
+    match need {
+        Need::NotNeeded => v1::Need::NotNeeded,
+        Need::Needed => v1::Need::Needed,
+        Need::Futile => v1::Need::Futile,
+        Need::Inconclusive => v1::Need::Inconclusive,
+    }
+}
+
+fn execution(execution: Execution) -> v1::Execution {
+    match execution {
+        Execution::Executed => v1::Execution::Executed,
+        Execution::Missed => v1::Execution::Missed,
+        Execution::Unnecessary => v1::Execution::Unnecessary,
+        Execution::None => v1::Execution::None,
+    }
+}
+
+fn cause(cause: Cause) -> v1::Cause {
+    match cause {
+        Cause::Healthy => v1::Cause::Healthy,
+        Cause::ZoneAbsorbed => v1::Cause::ZoneAbsorbed,
+        Cause::Transient => v1::Cause::Transient,
+        Cause::VantageFault => v1::Cause::VantageFault,
+        Cause::PathFault => v1::Cause::PathFault,
+        Cause::Maintenance => v1::Cause::Maintenance,
+        Cause::ChainPartner => v1::Cause::ChainPartner,
+        Cause::SlowWithinObjective => v1::Cause::SlowWithinObjective,
+        Cause::MinorDegradation => v1::Cause::MinorDegradation,
+        Cause::EndpointFault => v1::Cause::EndpointFault,
+        Cause::StandbyDown => v1::Cause::StandbyDown,
+        Cause::DiagnosticOnly => v1::Cause::DiagnosticOnly,
+        Cause::RegionDown => v1::Cause::RegionDown,
+        Cause::RegionDegraded => v1::Cause::RegionDegraded,
+        Cause::RegionSlow => v1::Cause::RegionSlow,
+        Cause::GlobalFault => v1::Cause::GlobalFault,
+        Cause::FrontDoor => v1::Cause::FrontDoor,
+        Cause::DnsGlobal => v1::Cause::DnsGlobal,
+        Cause::InsufficientEvidence => v1::Cause::InsufficientEvidence,
+        Cause::NoData => v1::Cause::NoData,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The judge's words and the schema's are the same words: `region_down` is `CAUSE_REGION_DOWN`.
+    #[test]
+    fn every_word_keeps_its_name() {
+        for c in Cause::ALL {
+            assert_eq!(cause(*c).as_str_name(), format!("CAUSE_{}", c.label().to_uppercase()));
+        }
+        for n in Need::ALL {
+            assert_eq!(need(*n).as_str_name(), format!("NEED_{}", n.label().to_uppercase()));
+        }
+        for e in Execution::ALL {
+            assert_eq!(execution(*e).as_str_name(), format!("EXECUTION_{}", e.label().to_uppercase()));
+        }
+        for k in RevisionKind::ALL {
+            assert_eq!(kind(*k).as_str_name(), format!("REVISION_KIND_{}", k.label().to_uppercase()));
+        }
+    }
+}

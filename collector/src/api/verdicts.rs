@@ -1,0 +1,197 @@
+//! Was a failover needed? The answers, as they are asked for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Request, Response, Status};
+use uitwijk_judge::Cause;
+use uitwijk_model::{ServiceId, WallTime};
+use uitwijk_proto::v1;
+
+use super::ask::{self, Range};
+use super::convert::{self, Detail};
+use super::watching::Watching;
+use crate::judging::{Judging, Published, Watch, WatchError};
+use crate::metrics::JudgingMetrics;
+use crate::plans::Plans;
+use crate::verdict_log::{Entry, Filter, PageToken, VerdictLog};
+
+/// Verdicts on a page when nobody says how many, and at most.
+const PAGE: ask::PageSize = ask::PageSize { default: 100, max: 1000 };
+
+/// The service `Verdicts`.
+#[derive(Debug, Clone)]
+pub struct VerdictsApi {
+    /// What was published.
+    pub log: Arc<VerdictLog>,
+    /// What is published now.
+    pub judging: Judging,
+    /// Which services there are.
+    pub plans: Arc<Plans>,
+    /// Places for watchers.
+    pub watchers: Arc<Semaphore>,
+    /// How many places there are.
+    pub watchers_max: usize,
+    /// Who is watching.
+    pub watching: Watching,
+    /// What is counted.
+    pub metrics: JudgingMetrics,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl v1::verdicts_server::Verdicts for VerdictsApi {
+    type WatchStream = BoxStream<'static, Result<v1::Verdict, Status>>;
+
+    async fn list(&self, request: Request<v1::ListVerdictsRequest>) -> Answer<v1::ListVerdictsResponse> {
+        let request = request.into_inner();
+        let size = PAGE.of(request.page_size)?;
+        let Range { from, to } = Range::of(request.from_us, request.to_us)?;
+        let service = (!request.service.is_empty()).then_some(request.service);
+        let filter = Filter { service, from, to };
+        let after = match request.page_token.as_str() {
+            "" => None,
+            text => Some(PageToken::from_text(text).ok_or_else(|| ask::bad_token(text))?),
+        };
+        let all = request.all;
+        let (entries, next) = self
+            .read(move |log| log.page(&filter, after.as_ref(), size, &|entry| all || is_worth_a_line(entry)))
+            .await?;
+        let verdicts = entries.iter().map(|entry| told(entry, Detail::Head)).collect::<Result<_, _>>()?;
+        let next_page_token = next.map(|token| token.to_text()).unwrap_or_default();
+        Ok(Response::new(v1::ListVerdictsResponse { verdicts, next_page_token }))
+    }
+
+    async fn get(&self, request: Request<v1::GetVerdictRequest>) -> Answer<v1::GetVerdictResponse> {
+        let v1::GetVerdictRequest { episode, revision } = request.into_inner();
+        let name = episode.clone();
+        let entries = self.read(move |log| log.revisions(&name)).await?;
+        let wanted = match revision {
+            0 => entries.last(),
+            n => entries.iter().find(|entry| entry.revision == n),
+        };
+        let Some(entry) = wanted else {
+            return Err(Status::not_found(missing(&episode, revision, entries.len())));
+        };
+        let verdict = Some(told(entry, Detail::Full)?);
+        let revisions = entries.iter().map(|entry| told(entry, Detail::Head)).collect::<Result<_, _>>()?;
+        Ok(Response::new(v1::GetVerdictResponse { verdict, revisions }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchVerdictsRequest>) -> Answer<Self::WatchStream> {
+        let service = request.into_inner().service;
+        let place = self.watchers.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{} watchers are there already (limits.watchers_max)",
+                self.watchers_max
+            ))
+        })?;
+        let mut watch = self.judging.board().watch();
+        let ahead = std::mem::take(&mut watch.open).into();
+        let watcher = Watcher {
+            ahead,
+            watch,
+            service,
+            metrics: self.metrics.clone(),
+            _watching: self.watching.join(),
+            _place: place,
+        };
+        Ok(Response::new(stream::unfold(Some(watcher), next).boxed()))
+    }
+
+    async fn timeline(&self, request: Request<v1::TimelineRequest>) -> Answer<v1::TimelineResponse> {
+        let request = request.into_inner();
+        let Range { from, to } = Range::of(request.from_us, request.to_us)?;
+        let service = ServiceId::new(&request.service).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let plan = self.plans.current();
+        if !plan.plan.services.contains_key(&service) {
+            let known: Vec<&str> = plan.plan.services.keys().map(ServiceId::as_str).collect();
+            return Err(Status::not_found(format!("no service {service} in the plan: there are {}", known.join(", "))));
+        }
+        let (from, to) =
+            (from.unwrap_or(WallTime::from_micros(i64::MIN)), to.unwrap_or(WallTime::from_micros(i64::MAX)));
+        let timeline = self.judging.timeline(service, from, to).await.ok_or_else(stopping)?;
+        Ok(Response::new(v1::TimelineResponse {
+            segments: timeline.segments.iter().map(convert::segment).collect(),
+            watermark_us: timeline.watermark.map_or(0, WallTime::as_micros),
+        }))
+    }
+}
+
+impl VerdictsApi {
+    /// Reads the log where it may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&VerdictLog) -> Result<T, crate::verdict_log::LogError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let log = self.log.clone();
+        ask::blocking(move || read(&log)).await
+    }
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the collector stops: ask again later or ask another collector")
+}
+
+fn missing(episode: &str, revision: u32, known: usize) -> String {
+    let episode: String = episode.chars().take(200).collect();
+    match known {
+        0 => format!("no episode {episode:?}: Verdicts.List shows those that there are"),
+        _ => format!("episode {episode:?} has revisions 1 to {known}, not {revision}"),
+    }
+}
+
+fn told(entry: &Entry, detail: Detail) -> Result<v1::Verdict, Status> {
+    let published = Published::from_entry(entry).map_err(|e| Status::data_loss(e.to_string()))?;
+    Ok(convert::verdict(&published, detail))
+}
+
+/// Whether a list shows it without being asked for all.
+fn is_worth_a_line(entry: &Entry) -> bool {
+    entry.body.pointer("/revision/cause").and_then(|cause| cause.as_str()) != Some(Cause::Healthy.label())
+}
+
+/// Somebody who watches.
+struct Watcher {
+    /// Open episodes that it was not told of yet.
+    ahead: VecDeque<Arc<Published>>,
+    watch: Watch,
+    /// Empty for all.
+    service: String,
+    metrics: JudgingMetrics,
+    _watching: super::watching::Guard,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The next thing a watcher is told, and the watcher unless that was the last.
+async fn next(watcher: Option<Watcher>) -> Option<(Result<v1::Verdict, Status>, Option<Watcher>)> {
+    let mut watcher = watcher?;
+    loop {
+        let published = match watcher.ahead.pop_front() {
+            Some(open) => open,
+            None => match watcher.watch.next().await {
+                Ok(published) => published,
+                Err(error) => return Some((Err(watcher.ended(error)), None)),
+            },
+        };
+        if watcher.service.is_empty() || watcher.service == published.revision.service.as_str() {
+            return Some((Ok(convert::verdict(&published, Detail::Full)), Some(watcher)));
+        }
+    }
+}
+
+impl Watcher {
+    fn ended(&self, error: WatchError) -> Status {
+        match error {
+            WatchError::Behind(_) => {
+                self.metrics.watchers_lagged.inc();
+                Status::aborted(error.to_string())
+            }
+            WatchError::Closed => stopping(),
+        }
+    }
+}

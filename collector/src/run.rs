@@ -1,1 +1,0 @@
-//! Which tasks make a collector, and in which order do they stop?

@@ -1,0 +1,81 @@
+//! What must be right before anything runs?
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use uitwijk_identity::{Credentials, Role, TlsFiles};
+use uitwijk_model::Clock;
+
+use super::{Reloader, StartError, load_plan};
+use crate::config::Config;
+use crate::ingest::JudgeInput;
+use crate::metrics::Metrics;
+use crate::plans::Plans;
+use crate::store::{DiskOptions, Store};
+use crate::verdict_log::VerdictLog;
+
+/// Everything that a collector stands on.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) name: String,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) plans: Arc<Plans>,
+    pub(super) store: Store,
+    pub(super) log: Arc<VerdictLog>,
+    pub(super) metrics: Metrics,
+}
+
+impl Ground {
+    /// Reads and opens what the configuration names; files first, so that a mistake in them leaves no trace on the disk.
+    pub(super) fn prepare(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let credentials = load_credentials(&config, clock.clone())?;
+        let plan = load_plan(&config.plan_file)?;
+        make_dir(&config.data_dir)?;
+        let log = Arc::new(VerdictLog::open(&config.data_dir.join("verdicts"))?);
+        let store = Store::open(&config.data_dir.join("store"), DiskOptions::default(), clock.clone())?;
+        let plans = Arc::new(Plans::open(&config.data_dir.join("plans"), plan)?);
+        let name = credentials.identity().name;
+        let metrics = Metrics::new(credentials.clone(), plans.clone());
+        Ok(Self { config, clock, name, credentials, plans, store, log, metrics })
+    }
+
+    pub(super) fn reloader(&self, inputs: mpsc::Sender<JudgeInput>) -> Reloader {
+        Reloader::new(
+            self.config.plan_file.clone(),
+            self.credentials.clone(),
+            self.plans.clone(),
+            inputs,
+            self.metrics.reload.clone(),
+        )
+    }
+}
+
+/// Loads who the collector is.
+///
+/// # Errors
+/// When the files cannot be used, or are for somebody else.
+pub fn load_credentials(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Credentials>, StartError> {
+    let files = TlsFiles {
+        ca_file: config.tls.ca_file.clone(),
+        cert_file: config.tls.cert_file.clone(),
+        key_file: config.tls.key_file.clone(),
+    };
+    let credentials = Credentials::load(&files, clock)?;
+    let identity = credentials.identity();
+    if !matches!(identity.role, Role::Collector(_)) {
+        return Err(StartError::NotACollector { path: files.cert_file, found: identity.to_string() });
+    }
+    match &config.name {
+        Some(name) if *name != identity.name => {
+            Err(StartError::OtherName { configured: name.clone(), certified: identity.name })
+        }
+        _ => Ok(credentials),
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(path).map_err(|e| StartError::DataDir { path: path.to_owned(), why: e.to_string() })
+}

@@ -1,0 +1,52 @@
+//! What does the judge know after a restart?
+//!
+//! Everything it knew before: the measurements of the horizon, how far each agent had delivered, and what was published.
+
+use super::StartError;
+use super::ground::Ground;
+use crate::judging::{self, Recovering};
+
+/// Puts back what the judge knew before the restart. Reads the disk for as long as that takes.
+pub(super) async fn recover(ground: Ground) -> Result<(Ground, Recovering), StartError> {
+    let work = move || {
+        let recovering = put_back(&ground)?;
+        Ok((ground, recovering))
+    };
+    blocking(work).await
+}
+
+/// Does what reads the disk away from the network's threads; a panic in it goes on here.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn put_back(ground: &Ground) -> Result<Recovering, StartError> {
+    let plan = ground.plans.current().plan.clone();
+    let since = ground.clock.wall().minus(judging::reach(&plan));
+    let started = ground.clock.elapsed();
+    let mut recovering = Recovering::begin(judging::Setup {
+        collector: ground.name.clone(),
+        plan,
+        log: ground.log.clone(),
+        clock: ground.clock.clone(),
+        catch_up_max: ground.config.judging.catch_up_max,
+        metrics: ground.metrics.judging.clone(),
+    })?;
+    let mut rows = 0;
+    for accepted in ground.store.recover(since) {
+        let accepted = accepted?;
+        rows += accepted.rows.len();
+        recovering.put_back(&accepted);
+    }
+    for (agent, through) in ground.store.small()?.frontiers {
+        recovering.put_back_frontier(&agent, through);
+    }
+    let elapsed_ms = ground.clock.elapsed().since(started).as_millis();
+    tracing::info!(rows, elapsed_ms, %since, "the judge knows again what it knew before");
+    Ok(recovering)
+}
