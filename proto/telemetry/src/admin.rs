@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, state: AdminState, stop: CancellationT
     }
     drop(listener);
     tasks.close();
-    let _ = tokio::time::timeout(STOP_LIMIT, tasks.wait()).await;
+    tasks.wait().await;
     Ok(())
 }
 
@@ -128,7 +128,7 @@ fn connection(
             ended = &mut serving => ended,
             () = stop.cancelled() => {
                 serving.as_mut().graceful_shutdown();
-                serving.await
+                tokio::time::timeout(STOP_LIMIT, serving).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = ended {

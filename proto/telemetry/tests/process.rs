@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uitwijk_telemetry::admin::{AdminState, serve};
 use uitwijk_telemetry::signals::{Signal, Signals};
@@ -88,7 +89,27 @@ async fn it_stops_with_idle_and_with_stuck_connections_open() {
     admin.stop.cancel();
     tokio::time::timeout(Duration::from_secs(5), admin.task).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(admin.addr).await.is_err());
-    drop(idle);
+    for mut cut in [idle, waiting] {
+        assert!(matches!(cut.read(&mut [0; 16]).await, Ok(0) | Err(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_at_the_stop_gets_its_answer() {
+    let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (asked.clone(), go.clone());
+    let slow = get(move || async move {
+        tell.notify_one();
+        wait.notified().await;
+        "done"
+    });
+    let admin = admin(Router::new().route("/slow", slow)).await;
+    let asking = tokio::spawn(ask(admin.addr, "/slow"));
+    asked.notified().await;
+    admin.stop.cancel();
+    go.notify_one();
+    assert_eq!(asking.await.unwrap().1, "done");
+    admin.task.await.unwrap().unwrap();
 }
 
 #[tokio::test]
