@@ -10,7 +10,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use super::Mistake;
 use super::check::Checked;
 use super::path::Path;
-use super::raw::RawPlan;
+use super::raw::{RawEndpoint, RawPlan};
 use super::tree::Mark;
 use super::{build_fleet, build_policy, build_window};
 use crate::id::{PartnerId, Region, ServiceId, Zone};
@@ -48,6 +48,11 @@ impl Context {
     /// Whether an earlier step found a mistake at or below one of these paths; what is missing there was left out for it.
     pub(super) fn told_within<'a>(&self, mut paths: impl Iterator<Item = &'a Path>) -> bool {
         paths.any(|path| self.told.iter().any(|key| key.starts_with(path.as_str())))
+    }
+
+    /// Whether names that a part declares may be missing only because of a mistake there.
+    pub(super) fn is_doubtful(&self, part: &str) -> bool {
+        self.doubtful.contains(part)
     }
 
     /// Whether the file has this path.
@@ -141,13 +146,16 @@ fn context(raw: &RawPlan, marks: BTreeMap<String, Mark>, mistakes: Vec<Mistake>)
 }
 
 fn plan(raw: &RawPlan, context: &mut Context) -> Option<Plan> {
+    if !within_size(raw, context) {
+        return None;
+    }
     let policy = build_policy::plan_policy(&raw.policy, context);
     let agents = build_fleet::agents(raw, context);
     let services = build_fleet::services(raw, context);
     let partners = build_fleet::partners(raw, context);
     let controls = build_fleet::controls(raw, context);
     let windows = build_window::windows(raw, context);
-    let plan = Plan {
+    Some(Plan {
         name: raw.name.clone()?,
         revision: raw.revision?,
         slot: context.slot,
@@ -158,18 +166,39 @@ fn plan(raw: &RawPlan, context: &mut Context) -> Option<Plan> {
         controls,
         policy: policy.unwrap_or_default(),
         windows,
-    };
-    check_size(&plan, context);
-    Some(plan)
+    })
 }
 
-fn check_size(plan: &Plan, context: &mut Context) {
-    let endpoints = plan.services.values().flat_map(|s| s.endpoints.values());
-    let of_endpoint = |e: &crate::plan::Endpoint| {
-        e.regional.len() + e.zonal.values().map(BTreeMap::len).sum::<usize>() + usize::from(e.global.is_some())
+/// Counted before anything is built of them.
+fn within_size(raw: &RawPlan, context: &mut Context) -> bool {
+    let endpoints =
+        raw.services.iter().flat_map(|s| s.0.values()).flat_map(|s| s.endpoints.iter().flat_map(|e| e.0.values()));
+    let of_endpoint = |e: &RawEndpoint| {
+        e.regional.0.len() + e.zonal.0.values().map(|z| z.0.len()).sum::<usize>() + usize::from(e.global.is_some())
     };
-    let targets = endpoints.map(of_endpoint).sum::<usize>() + plan.partners.len() + plan.controls.len();
+    let targets = endpoints.map(of_endpoint).sum::<usize>() + raw.partners.0.len() + raw.controls.0.len();
     if targets > TARGETS_MAX {
         context.tell(&Path::root().join("services"), format!("makes {targets} targets, allowed are {TARGETS_MAX}"));
+    }
+    targets <= TARGETS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ControlId;
+
+    #[test]
+    fn more_targets_than_allowed_are_refused() {
+        let mut raw = RawPlan::default();
+        for (extra, refused) in [(0, false), (1, true)] {
+            let names = (0..TARGETS_MAX + extra).map(|i| ControlId::new(format!("c{i}")).unwrap());
+            raw.controls.0 = names.map(|name| (name, Default::default())).collect();
+            let mut context = context(&raw, BTreeMap::new(), Vec::new());
+            assert_eq!(within_size(&raw, &mut context), !refused);
+            let told = context.mistakes.iter().map(ToString::to_string).collect::<String>();
+            let expected = "line 1: services: makes 100001 targets, allowed are 100000";
+            assert_eq!(told, if refused { expected } else { "" });
+        }
     }
 }

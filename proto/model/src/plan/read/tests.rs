@@ -161,6 +161,14 @@ fn later_layers_of_a_probe_go_over_earlier_ones() {
 }
 
 #[test]
+fn a_fleet_that_is_too_large_is_refused() {
+    let right = fs::read_to_string(Path::new(FIXTURES).join("right.yaml")).unwrap();
+    let agents: String = (0..9_999).map(|i| format!("  a{i}: NL/1\n")).collect();
+    let error = read_plan(&right.replace("agents:\n", &format!("agents:\n{agents}")), &no_env).unwrap_err();
+    assert_eq!(error.to_string(), "line 6: agents: has 10001 entries, allowed are 1 to 10000");
+}
+
+#[test]
 fn a_file_that_is_too_large_is_not_read() {
     let error = read_plan(&"#".repeat(PLAN_BYTES_MAX + 1), &no_env).unwrap_err();
     assert_eq!(error.to_string(), "line 1: the file has 8388609 bytes, allowed are 8388608");

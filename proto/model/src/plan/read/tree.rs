@@ -111,7 +111,13 @@ fn place(node: Spanned<Unplaced>, source: &str) -> Node {
 }
 
 fn entry(key: Spanned<Key>, value: Spanned<Unplaced>, source: &str) -> Entry {
-    Entry { mark: mark(&key.referenced), key: key.value.0, node: place(value, source) }
+    let mark = mark(&key.referenced);
+    let mut node = place(value, source);
+    // A collection begins at its first entry for YAML, and at its key for people.
+    if !matches!(node.kind, Kind::Scalar(_)) {
+        node.mark = mark;
+    }
+    Entry { mark, key: key.value.0, node }
 }
 
 fn scalar(value: Value, at: &Location, source: &str) -> Scalar {
