@@ -220,3 +220,6 @@ impl Plans {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
@@ -42,6 +42,8 @@ pub struct DiskStore {
     /// Absent only while it is opened again, or when that failed.
     open: RwLock<Option<Open>>,
     failed: AtomicBool,
+    /// Below this everything was removed: a search for more need not wade through what is gone.
+    removed_to: Mutex<Vec<u8>>,
 }
 
 struct Open {
@@ -65,7 +67,8 @@ impl DiskStore {
         format::prepare(dir)?;
         let open = Open::at(dir, options).map_err(|e| OpenError::of_fjall(dir, e))?;
         let open = RwLock::new(Some(open));
-        Ok(Self { dir: dir.to_path_buf(), options, clock, open, failed: AtomicBool::new(false) })
+        let (failed, removed_to) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { dir: dir.to_path_buf(), options, clock, open, failed, removed_to })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Option<Open>> {
@@ -142,14 +145,18 @@ impl Open {
         Ok(part)
     }
 
-    fn remove_below(&self, key: &[u8], max: usize) -> fjall::Result<usize> {
+    /// How many were removed, and the last of them.
+    fn remove_between(&self, from: &[u8], to: &[u8], max: usize) -> fjall::Result<(usize, Vec<u8>)> {
         let mut batch = self.database.batch();
-        for guard in self.batches.range(..key).take(max) {
-            batch.remove(&self.batches, guard.key()?);
+        let mut last = from.to_vec();
+        for guard in self.batches.range(from..to).take(max) {
+            let key = guard.key()?;
+            last = key.to_vec();
+            batch.remove(&self.batches, key);
         }
         let removed = batch.len();
         batch.commit()?;
-        Ok(removed)
+        Ok((removed, last))
     }
 }
 
@@ -193,10 +200,17 @@ impl HotStore for DiskStore {
     }
 
     fn remove_below(&self, key: &[u8], max: usize) -> Result<usize, StoreError> {
-        match &*self.read() {
-            Some(open) => open.remove_below(key, max).map_err(|e| StoreError::Write(reason(&e))),
-            None => Err(StoreError::Write(BUSY.into())),
+        let mut removed_to = self.removed_to.lock().unwrap_or_else(PoisonError::into_inner);
+        if key <= removed_to.as_slice() {
+            return Ok(0);
         }
+        let done = match &*self.read() {
+            Some(open) => open.remove_between(&removed_to, key, max).map_err(|e| StoreError::Write(reason(&e))),
+            None => Err(StoreError::Write(BUSY.into())),
+        };
+        let (removed, last) = done.inspect_err(|_| self.failed.store(true, Ordering::Release))?;
+        *removed_to = last;
+        Ok(removed)
     }
 
     fn disk_bytes(&self) -> u64 {

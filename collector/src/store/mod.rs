@@ -26,6 +26,7 @@ mod memory;
 mod query;
 mod record;
 mod records;
+mod retention;
 pub mod small;
 
 use std::path::Path;
@@ -46,6 +47,7 @@ pub use memory::{Failing, MemoryStore};
 pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};
 pub use record::StoredBatch;
 pub use records::Records;
+pub use retention::remove_old;
 
 /// Records removed in one step, so that a writer never waits long for the journal.
 const REMOVED_PER_STEP: usize = 256;

@@ -41,7 +41,7 @@ fn what_was_synced_outlives_the_process() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let synced = lines.map_while(Result::ok).filter_map(|line| Some(line.split_once("synced ")?.1.parse().ok()?));
+        let synced = lines.map_while(Result::ok).filter_map(|line| line.split_once("synced ")?.1.parse().ok());
         promised = synced.take(40).last().unwrap_or(0u64);
         child.kill().unwrap();
         child.wait().unwrap();
