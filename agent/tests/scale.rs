@@ -34,6 +34,10 @@ async fn five_hundred_targets_every_ten_seconds() {
         let rss = agent.metric("process_resident_memory_bytes").await.unwrap() / f64::from(1 << 20);
         let cpu = agent.metric("process_cpu_seconds_total").await.unwrap();
         let attempts = agent.metric("uitwijk_agent_attempts_total{outcome=\"up\"").await.unwrap_or_default();
+        let memory = agent.memory();
+        let parts: Vec<_> =
+            memory.lines().filter(|line| line.starts_with("Rss") || line.starts_with("Threads")).collect();
+        println!("{}", parts.join(", "));
         println!(
             "after {round} rounds: {rss:.1} MiB resident, {attempts} attempts, {:.2} ms CPU each",
             cpu * 1000.0 / attempts

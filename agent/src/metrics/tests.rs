@@ -54,14 +54,12 @@ fn scrape(metrics: &AgentMetrics) -> String {
     let mut text = String::new();
     encode(&mut text, &metrics.registry()).unwrap();
     // What the process takes from this machine is another matter, and never the same.
-    let of_process = |line: &&str| {
-        !line
-            .trim_start_matches("# HELP ")
-            .trim_start_matches("# TYPE ")
-            .trim_start_matches("# UNIT ")
-            .starts_with("process_")
-    };
-    text.lines().filter(of_process).map(|line| format!("{line}\n")).collect()
+    let is_ours = |line: &&str| !line.contains(" process_") && !line.starts_with("process_");
+    let mut lines: Vec<&str> = text.lines().filter(is_ours).collect();
+    // A family has no order of its own.
+    let name = |line: &str| line.split('{').next().map(str::to_owned);
+    lines.chunk_by_mut(|a, b| name(a) == name(b)).for_each(<[_]>::sort_unstable);
+    lines.join("\n")
 }
 
 fn value<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {

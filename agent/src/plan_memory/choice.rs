@@ -11,14 +11,15 @@ use std::sync::Arc;
 use uitwijk_model::{Plan, PlanVersion};
 use uitwijk_proto::v1::PlanUpdate;
 
-/// A plan that came from a collector, checked.
-#[derive(Debug, Clone, PartialEq)]
+/// A plan that came from a collector, checked. It is kept as text: the plan as a value takes ten times as much memory,
+/// and is only needed at the moment when it comes into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Content hash.
     pub version: PlanVersion,
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// As it came, to remember.
+    /// Of two plans the higher revision is the newer.
+    pub revision: u64,
+    /// As it came.
     pub json: Arc<str>,
 }
 
@@ -65,9 +66,21 @@ impl Offer {
         }
         let content = |error: String| OfferError::Content { version: version.to_owned(), error };
         let json = std::str::from_utf8(json).map_err(|error| content(error.to_string()))?;
-        let plan = Plan::from_canonical_json(json).map_err(|error| content(error.to_string()))?;
+        let revision = Plan::from_canonical_json(json).map_err(|error| content(error.to_string()))?.revision;
         let version = PlanVersion::new(version).map_err(|error| content(error.to_string()))?;
-        Ok(Self { version, plan: Arc::new(plan), json: json.into() })
+        Ok(Self { version, revision, json: json.into() })
+    }
+
+    /// The plan as a value.
+    ///
+    /// # Errors
+    /// None in practice: the text was checked when the offer was made.
+    pub fn plan(&self) -> Result<Plan, OfferError> {
+        let content = |error: serde_json::Error| OfferError::Content {
+            version: self.version.to_string(),
+            error: error.to_string(),
+        };
+        Plan::from_canonical_json(&self.json).map_err(content)
     }
 
     /// Checks what a collector sent.
@@ -76,10 +89,10 @@ impl Offer {
     /// When it is damaged, not a plan, or another revision than it says.
     pub fn from_update(update: &PlanUpdate) -> Result<Self, OfferError> {
         let offer = Self::check(&update.plan_json, &update.version)?;
-        if offer.plan.revision == update.revision {
+        if offer.revision == update.revision {
             return Ok(offer);
         }
-        let (version, found) = (offer.version.to_string(), offer.plan.revision);
+        let (version, found) = (offer.version.to_string(), offer.revision);
         Err(OfferError::Revision { version, claimed: update.revision, found })
     }
 }
@@ -113,8 +126,7 @@ impl Choice {
         self.offers.insert(collector, offer);
         let best = self.best()?.clone();
         let better = self.running.as_ref().is_none_or(|running| {
-            best.plan.revision > running.plan.revision
-                || (best.plan.revision == running.plan.revision && best.version != running.version)
+            best.revision > running.revision || (best.revision == running.revision && best.version != running.version)
         });
         better.then(|| {
             self.running = Some(best.clone());
@@ -126,12 +138,12 @@ impl Choice {
     #[must_use]
     pub fn contradicts(&self, offer: &Offer) -> bool {
         let running = self.running.as_ref();
-        running.is_some_and(|r| r.plan.revision == offer.plan.revision && r.version != offer.version)
+        running.is_some_and(|r| r.revision == offer.revision && r.version != offer.version)
     }
 
     fn best(&self) -> Option<&Offer> {
         // `max_by` keeps the last of equals; in reverse order that is the collector named first.
-        self.offers.values().rev().max_by_key(|offer| offer.plan.revision)
+        self.offers.values().rev().max_by_key(|offer| offer.revision)
     }
 }
 
@@ -153,16 +165,17 @@ pub(crate) mod tests {
             policy: uitwijk_model::Policy::default(),
             windows: Vec::new(),
         };
-        Offer { version: plan.version(), json: plan.to_canonical_json().into(), plan: Arc::new(plan) }
+        Offer { version: plan.version(), revision, json: plan.to_canonical_json().into() }
     }
 
     /// Offers in order of arrival (collector, revision, name), and the plan that runs after each.
     fn check(remembered: Option<(u64, &str)>, story: &[(usize, u64, &str, &str)]) {
         let mut choice = Choice::new(remembered.map(|(revision, name)| offer(revision, name)));
         for (collector, revision, name, runs) in story {
-            let before = choice.running().map(|r| r.plan.name.clone());
+            let runs_now = |choice: &Choice| choice.running().map(|r| r.plan().unwrap().name);
+            let before = runs_now(&choice);
             let changed = choice.offer(*collector, offer(*revision, name));
-            assert_eq!(choice.running().unwrap().plan.name, *runs, "{story:?}");
+            assert_eq!(runs_now(&choice).as_deref(), Some(*runs), "{story:?}");
             assert_eq!(changed.is_some(), before.as_deref() != Some(runs), "{story:?}");
         }
     }

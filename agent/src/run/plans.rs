@@ -34,7 +34,7 @@ impl Plans {
     pub(super) fn start(&mut self) {
         match self.memory.load() {
             Ok(Some(offer)) => {
-                tracing::info!(version = %offer.version, revision = offer.plan.revision, "running the remembered plan");
+                tracing::info!(version = %offer.version, revision = offer.revision, "running the remembered plan");
                 self.choice = Choice::new(Some(offer.clone()));
                 self.put_in_force(&offer);
             }
@@ -91,7 +91,7 @@ impl Plans {
     /// Says why an offer is not what runs.
     fn explain(&mut self, collector: usize, offer: &Offer) {
         let Some(running) = self.choice.running() else { return };
-        let (runs, offers) = (running.plan.revision, offer.plan.revision);
+        let (runs, offers) = (running.revision, offer.revision);
         if self.choice.contradicts(offer) {
             let text =
                 format!("two plans have revision {offers}: {} runs, {} does not", running.version, offer.version);
@@ -114,10 +114,14 @@ impl Plans {
     }
 
     fn put_in_force(&mut self, offer: &Offer) {
-        let Compiled { work, broken, targets } = self.compiler.compile(&offer.plan);
-        let (revision, version) = (offer.plan.revision, offer.version.clone());
+        let plan = match offer.plan() {
+            Ok(plan) => plan,
+            Err(error) => return tracing::error!(%error, "plan was good and is not any more"),
+        };
+        let Compiled { work, broken, targets } = self.compiler.compile(&plan);
+        let (revision, version) = (offer.revision, offer.version.clone());
         tracing::info!(%version, revision, targets = targets.len(), broken, "plan is in force");
-        match offer.plan.agents.get(&self.agent) {
+        match plan.agents.get(&self.agent) {
             None => {
                 tracing::warn!(agent = %self.agent, "the plan does not enrol this agent; collectors will refuse it");
             }
@@ -128,7 +132,7 @@ impl Plans {
             Some(_) => {}
         }
         let controls = targets.iter().filter(|target| matches!(target.kind, TargetKind::Control { .. }));
-        self.selfcheck.set_controls(controls.map(|target| target.id.clone()), offer.plan.slot);
+        self.selfcheck.set_controls(controls.map(|target| target.id.clone()), plan.slot);
         self.metrics.plan(&version, revision);
         self.metrics.board.set_targets(&targets);
         self.metrics.targets_broken.set(i64::try_from(broken).unwrap_or(i64::MAX));

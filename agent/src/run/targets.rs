@@ -4,14 +4,14 @@
 //! whose every turn is unmeasured for a local reason: it is visible as such at the collector, and the other
 //! targets do not suffer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use uitwijk_model::plan::ProbeKind;
-use uitwijk_model::{Clock, Measurement, Millis, Observer, Plan, Target, TargetId, Unmeasured};
+use uitwijk_model::{Clock, Measurement, Millis, Observer, Plan, Region, Target, TargetId, Unmeasured, Zone};
 
 use crate::probe::{Prober, ProberEnv};
 use crate::schedule::{Attempts, Turn, Work, unmeasured};
@@ -57,7 +57,8 @@ pub(super) struct Compiler {
     resolver: Option<SocketAddr>,
     /// The probers of the plan before, for those that stay.
     known: BTreeMap<TargetId, Arc<Probing>>,
-    regions: Option<Arc<Plan>>,
+    /// What the places in answers may be, by that plan.
+    regions: BTreeMap<Region, BTreeSet<Zone>>,
 }
 
 /// What became of a plan.
@@ -71,16 +72,23 @@ pub(super) struct Compiled {
 
 impl Compiler {
     pub(super) fn new(clock: Arc<dyn Clock>, observe: Observe, resolver: Option<SocketAddr>) -> Self {
-        Self { env: ProberEnv::new(clock.clone()), clock, observe, resolver, known: BTreeMap::new(), regions: None }
+        Self {
+            env: ProberEnv::new(clock.clone()),
+            clock,
+            observe,
+            resolver,
+            known: BTreeMap::new(),
+            regions: BTreeMap::new(),
+        }
     }
 
-    pub(super) fn compile(&mut self, plan: &Arc<Plan>) -> Compiled {
+    pub(super) fn compile(&mut self, plan: &Plan) -> Compiled {
         // Probers share what the regions of the plan mean, so other regions ask for other probers.
-        if self.regions.as_ref().is_none_or(|before| before.regions != plan.regions) {
+        if self.regions != plan.regions {
             self.known.clear();
             self.env = self.env.clone().with_regions(&plan.regions);
+            self.regions = plan.regions.clone();
         }
-        self.regions = Some(plan.clone());
         let mut targets = plan.targets();
         targets.iter_mut().for_each(|target| self.resolve(target));
         let old = std::mem::take(&mut self.known);
