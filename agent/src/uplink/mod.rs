@@ -21,8 +21,6 @@ mod session;
 mod status;
 mod stream;
 mod task;
-#[cfg(test)]
-mod tests;
 
 pub use backlog::{Backlog, BatchLimits, Piece};
 pub use buffered::Buffered;
