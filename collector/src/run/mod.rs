@@ -24,6 +24,7 @@ mod ports;
 mod ready_file;
 mod recovery;
 mod reload;
+mod retention;
 mod services;
 mod stop;
 
@@ -50,6 +51,7 @@ pub use plan_file::load_plan;
 use ports::Port;
 use ready_file::ReadyFile;
 pub use reload::Reloader;
+use retention::Retention;
 
 /// Messages that may wait for the judge. When it is full the committer waits, and with it the agents.
 const JUDGE_QUEUE: usize = 256;
@@ -71,6 +73,7 @@ pub struct Collector {
     judge: judging::Ended,
     grpc: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
     admin: JoinHandle<std::io::Result<()>>,
+    retention: JoinHandle<()>,
     reloader: Option<Arc<Reloader>>,
     ready_file: Option<ReadyFile>,
 }
@@ -102,6 +105,7 @@ impl Collector {
 
         let admin = serve_admin(admin_port.listen()?, &ground, health.clone(), ending.clone());
         ground.credentials.spawn_watcher(ground.config.tls.reload_every.into(), ending.clone());
+        let retention = tokio::spawn(Retention::of(&ground).run(ending.clone()));
 
         let (inputs, fed) = mpsc::channel(JUDGE_QUEUE);
         let (ground, recovering) = recovery::recover(ground).await?;
@@ -136,6 +140,7 @@ impl Collector {
             judge,
             grpc,
             admin,
+            retention,
             reloader,
             ready_file,
         })

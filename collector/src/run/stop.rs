@@ -53,8 +53,9 @@ impl Collector {
             grpc.abort();
         }
         self.ending.cancel();
-        // It ends within a second, and how it ends changes nothing any more.
+        // They end within a second, and how they end changes nothing any more.
         let _ = (&mut self.admin).await;
+        let _ = (&mut self.retention).await;
     }
 
     /// How long a stop may take.
