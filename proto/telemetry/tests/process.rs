@@ -107,6 +107,10 @@ async fn a_request_under_way_at_the_stop_gets_its_answer() {
     let asking = tokio::spawn(ask(admin.addr, "/slow"));
     asked.notified().await;
     admin.stop.cancel();
+    // Once nobody is let in any more, the connection has heard of the stop too.
+    while TcpStream::connect(admin.addr).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
     go.notify_one();
     assert_eq!(asking.await.unwrap().1, "done");
     admin.task.await.unwrap().unwrap();
