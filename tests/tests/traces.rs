@@ -1,7 +1,7 @@
 //! Do traces arrive, and do they join up across processes?
 //!
 //! The receiver is a real OTLP server in this test. The processes are real too: this test binary, started again with
-//! the standard variables set, plays the agent or the collector.
+//! the standard variables set, plays a part of its own; the last test follows the work of a whole fleet.
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use uitwijk_telemetry::context::{add_link, current_traceparent, set_parent};
 use uitwijk_telemetry::logging::{self, LogOptions};
+use uitwijk_tests::fleet::{Fleet, FleetOptions};
 
 /// A span and the attributes of the process that sent it.
 #[derive(Debug, Clone)]
@@ -205,4 +206,55 @@ async fn what_became_of_the_spans_is_counted() {
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     assert!(text.contains("uitwijk_trace_spans_total{state=\"exported\"} 10\n"), "{text}");
     assert!(text.contains("uitwijk_log_lines_dropped_total 0\n"), "{text}");
+}
+
+/// A batch that an agent sent and the same batch as a collector took it, with a commit that holds it.
+fn followed(arrived: &[Arrived]) -> Option<[Arrived; 3]> {
+    let of = |service: &'static str, name: &'static str| {
+        arrived.iter().filter(move |a| a.span.name == name && a.of_process("service.name").as_deref() == Some(service))
+    };
+    of("uitwijk-agent", "attempt").next()?;
+    of("uitwijk-collector", "judgement").next()?;
+    of("uitwijk-agent", "batch").find_map(|sent| {
+        let is_child = |taken: &&Arrived| {
+            taken.span.trace_id == sent.span.trace_id && taken.span.parent_span_id == sent.span.span_id
+        };
+        let taken = of("uitwijk-collector", "batch").find(is_child)?;
+        let holds = |commit: &&Arrived| commit.span.links.iter().any(|link| link.span_id == taken.span.span_id);
+        let commit = of("uitwijk-collector", "commit").find(holds)?;
+        Some([sent, taken, commit].map(Arrived::clone))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_tells_its_work_from_the_attempt_to_the_judgement() {
+    let (receiver, addr) = Receiver::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let options = FleetOptions {
+        dir: dir.path().to_owned(),
+        slot: Duration::from_millis(500),
+        binary: env!("CARGO_BIN_EXE_uitwijk-fleet").into(),
+        env: vec![
+            variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{addr}")),
+            variable("OTEL_BSP_SCHEDULE_DELAY", "200"),
+        ],
+    };
+    let mut fleet = Fleet::start(&options).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let found = loop {
+        if let Some(found) = followed(&receiver.arrived.lock().unwrap()) {
+            break Some(found);
+        }
+        if tokio::time::Instant::now() > deadline {
+            break None;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    fleet.stop().await.unwrap();
+    let names: std::collections::BTreeSet<_> =
+        receiver.arrived.lock().unwrap().iter().map(|a| (a.of_process("service.name"), a.span.name.clone())).collect();
+    let [sent, taken, _] = found.unwrap_or_else(|| panic!("no batch was followed; there are {names:?}"));
+    assert!(sent.span.attributes.iter().any(|attribute| attribute.key == "first_sequence"), "{sent:?}");
+    assert!(text_of(&taken.span.attributes, "agent").is_some(), "{taken:?}");
 }
