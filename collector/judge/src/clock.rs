@@ -17,6 +17,9 @@ use uitwijk_model::{Elapsed, WallTime};
 
 use crate::topology::{AgentIx, Topology};
 
+/// A clock that is further off is not corrected: its records cannot be told from those of another hour.
+const FARTHEST_US: i64 = 3_600_000_000;
+
 /// One stretch of one agent: the greatest lead that was proven, and the last offset that was measured.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stretch {
@@ -61,8 +64,9 @@ impl Leads {
     ) -> Option<i64> {
         let total = i64::try_from(total.unwrap_or_default().as_micros()).unwrap_or(i64::MAX);
         let lead = started.micros_since(arrived).saturating_add(total);
-        let proven = if lead >= self.correct_us { lead } else { 0 };
-        let measured = offset.filter(|o| o.unsigned_abs() >= self.correct_us.unsigned_abs());
+        let proven = if (self.correct_us..=FARTHEST_US).contains(&lead) { lead } else { 0 };
+        let wrong = |o: &i64| (self.correct_us..=FARTHEST_US).contains(&o.saturating_abs());
+        let measured = offset.filter(wrong);
         if proven == 0 && measured.is_none() {
             return None;
         }

@@ -175,7 +175,7 @@ pub enum Taken {
 pub struct Evidence {
     agents: usize,
     targets: usize,
-    /// Slots below were dropped.
+    /// Samples of slots below are not taken in any more.
     floor: i64,
     chunks: BTreeMap<i64, Box<[Cell]>>,
     leads: Leads,
@@ -326,15 +326,15 @@ impl Evidence {
         self.leads.lead(v, slot)
     }
 
-    /// Forgets what lies before a slot.
-    pub fn drop_before(&mut self, slot: i64) {
-        self.floor = self.floor.max(slot);
+    /// Forgets what lies before `slot`, and takes nothing more in that lies before `closed`, which is not earlier.
+    pub fn drop_before(&mut self, slot: i64, closed: i64) {
+        self.floor = self.floor.max(closed.max(slot).saturating_add(self.leads.widest()));
         let first = slot.saturating_sub(self.leads.widest()).div_euclid(CHUNK);
         self.chunks = self.chunks.split_off(&first);
         self.leads.drop_before(slot);
     }
 
-    /// Slots below were dropped.
+    /// Samples of slots below are not taken in any more.
     #[must_use]
     pub const fn floor(&self) -> i64 {
         self.floor

@@ -13,7 +13,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) episode: &'a Episode,
     /// Agents without a vote for most of the episode, and the doubt that cost it most often.
-    pub(crate) distrusted: Vec<(AgentIx, Doubt, u32)>,
+    pub(crate) distrusted: Vec<(AgentIx, Doubt, u64)>,
     /// The best of the other regions.
     pub(crate) other: Option<RegionIx>,
 }
@@ -30,11 +30,12 @@ impl<'a> Facts<'a> {
         facts
     }
 
-    fn distrust(&self, v: AgentIx) -> Option<(AgentIx, Doubt, u32)> {
+    fn distrust(&self, v: AgentIx) -> Option<(AgentIx, Doubt, u64)> {
         let slots = self.episode.doubts.get(v)?;
-        let all: u32 = slots.iter().sum();
+        let all: u64 = slots.iter().map(|&n| u64::from(n)).sum();
         let sick = [Doubt::NoSignOfLife, Doubt::ManyDomains, Doubt::Controls, Doubt::Lonely, Doubt::Silent];
-        let without: u32 = sick.iter().chain([&Doubt::Held]).map(|&d| slots[d as usize]).sum();
+        let held = sick.iter().chain([&Doubt::Held]).map(|&d| u64::from(slots[d as usize]));
+        let without: u64 = held.sum();
         let worst = sick.into_iter().max_by_key(|&d| (slots[d as usize], std::cmp::Reverse(d)))?;
         (without * 2 > all && slots[worst as usize] > 0).then_some((v, worst, without))
     }

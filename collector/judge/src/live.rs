@@ -175,7 +175,7 @@ impl Live {
             (scan, _) => scan.is_none(),
         };
         if restart {
-            let first = self.evidence.first_slot(self.evidence.floor().max(i64::MIN / 4));
+            let first = self.evidence.first_slot(i64::MIN / 4);
             let Some(first) = first.filter(|&f| f < due) else { return due };
             self.scan = Some(Scan::new(&self.topology, first));
         }
@@ -297,8 +297,8 @@ impl Live {
         let old = self.slot_before(now, Millis(horizon.0.saturating_mul(2)));
         let keep_from = complete.max(old).saturating_sub(self.topology.reach());
         if let Some(scan) = &mut self.scan {
-            let needed = scan.forget_before(&self.topology, keep_from.min(scan.state.next), RUNS_MAX);
-            self.evidence.drop_before(needed.min(keep_from));
+            let (needed, closed) = scan.forget_before(&self.topology, keep_from.min(scan.state.next), RUNS_MAX);
+            self.evidence.drop_before(needed, closed);
         }
         let surplus = self.published.len().saturating_sub(PUBLISHED_MAX);
         self.published.drain(..surplus);
@@ -337,7 +337,7 @@ impl Live {
             return Ok(());
         }
         let evidence = self.evidence.moved(&self.topology, &topology);
-        let first = evidence.first_slot(evidence.floor().max(i64::MIN / 4));
+        let first = evidence.first_slot(i64::MIN / 4);
         if let Some(first) = first {
             let from = WallTime::from_micros(i64::MIN);
             self.history = self.timeline(from, self.topology.slot.start_of(Slot(first)));

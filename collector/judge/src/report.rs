@@ -202,10 +202,10 @@ fn references(f: &Facts<'_>) -> Option<Finding> {
 }
 
 fn vantages(f: &Facts<'_>) -> Vec<Finding> {
-    let one = |&(v, doubt, slots): &(usize, Doubt, u32)| {
+    let one = |&(v, doubt, slots): &(usize, Doubt, u64)| {
         let agent = &f.topology.agents[v];
         let (id, place) = (&agent.id, &agent.vantage);
-        let time = span(f.length(i64::from(slots)));
+        let time = span(f.length(i64::try_from(slots).unwrap_or(i64::MAX)));
         let why = match doubt {
             Doubt::Silent => said!("it measured nothing", "het mat niets"),
             Doubt::NoSignOfLife => said!("nothing at all succeeded for it", "er lukte daar niets"),

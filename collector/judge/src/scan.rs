@@ -96,8 +96,8 @@ impl Scan {
     }
 
     /// Forgets checkpoints that no slot from `slot` on needs, and all but the newest `keep` entries of the trace.
-    /// Answers from where evidence is still needed.
-    pub(crate) fn forget_before(&mut self, topology: &Topology, slot: i64, keep: usize) -> i64 {
+    /// Answers from where evidence is still needed, and from where it may still change.
+    pub(crate) fn forget_before(&mut self, topology: &Topology, slot: i64, keep: usize) -> (i64, i64) {
         let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
         self.checkpoints.drain(..at.saturating_sub(1));
         let oldest = &self.checkpoints[0];
@@ -111,7 +111,13 @@ impl Scan {
         self.dropped = (self.dropped.0 + runs, self.dropped.1 + notes);
         let window = topology.spans.soft_window.saturating_add(1);
         // The tail of the oldest checkpoint is counted again when it settles.
-        oldest.state.tail_start(oldest.state.next).min(oldest.state.next.saturating_sub(window))
+        let needed = oldest.state.tail_start(oldest.state.next).min(oldest.state.next.saturating_sub(window));
+        // As long as nothing was forgotten, a record from before the first one may still come.
+        if at <= 1 && oldest.state.next == oldest.state.start {
+            (i64::MIN, i64::MIN)
+        } else {
+            (needed, oldest.state.next)
+        }
     }
 
     /// With all evidence before `end` in: the first slot whose label may still change.
@@ -127,9 +133,12 @@ impl Scan {
         self.runs_since(topology, evidence, i64::MIN)
     }
 
-    /// The runs that end after a slot.
+    /// The runs that end after a slot, and those before them that may belong to the same episode.
     pub(crate) fn runs_since(&self, topology: &Topology, evidence: &Evidence, slot: i64) -> Vec<Run> {
-        let first = self.trace.runs.partition_point(|r| r.to <= slot);
+        let mut first = self.trace.runs.partition_point(|r| r.to <= slot);
+        while first > 0 && self.trace.runs[first - 1].tells() {
+            first -= 1;
+        }
         let mut runs = self.trace.runs[first..].to_vec();
         runs.extend(self.state.open_runs(topology, evidence));
         runs

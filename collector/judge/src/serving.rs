@@ -65,9 +65,9 @@ impl Serving {
     pub(crate) fn sub(&mut self, topology: &Topology, row: &[Cell]) {
         for (i, cell) in row.iter().enumerate() {
             if matches!(topology.targets[i % topology.targets.len()].role, Role::Entry(_)) {
-                self.probes -= u32::from(cell.is_measured());
+                self.probes = self.probes.saturating_sub(u32::from(cell.is_measured()));
                 if let Some((region, _)) = cell.served() {
-                    self.per_region[region] -= 1;
+                    self.per_region[region] = self.per_region[region].saturating_sub(1);
                 }
             }
         }

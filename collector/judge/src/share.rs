@@ -44,16 +44,18 @@ impl Count {
         self.slow += u32::from(cell.is_slow());
     }
 
+    /// Takes out what was put in. Never below nothing: a clock's lead that is proven after the slots it moves were
+    /// forgotten may ask for more.
     pub(crate) fn sub(&mut self, cell: Cell) {
-        self.n -= u32::from(cell.is_measured());
-        self.failed -= u32::from(cell.is_failed());
-        self.slow -= u32::from(cell.is_slow());
+        self.n = self.n.saturating_sub(u32::from(cell.is_measured()));
+        self.failed = self.failed.saturating_sub(u32::from(cell.is_failed()));
+        self.slow = self.slow.saturating_sub(u32::from(cell.is_slow()));
     }
 
     pub(crate) fn plus(&mut self, other: Self, times: u32) {
-        self.n += other.n * times;
-        self.failed += other.failed * times;
-        self.slow += other.slow * times;
+        self.n = self.n.saturating_add(other.n.saturating_mul(times));
+        self.failed = self.failed.saturating_add(other.failed.saturating_mul(times));
+        self.slow = self.slow.saturating_add(other.slow.saturating_mul(times));
     }
 
     pub(crate) fn failed_share(self) -> u64 {
@@ -62,7 +64,7 @@ impl Count {
 
     /// Slow answers among the answers.
     pub(crate) fn slow_share(self) -> u64 {
-        share(u64::from(self.slow), u64::from(self.n - self.failed))
+        share(u64::from(self.slow), u64::from(self.n.saturating_sub(self.failed)))
     }
 }
 

@@ -237,7 +237,7 @@ impl State {
         let bad = if bad.is_empty() { &all[..] } else { bad };
         let row = |back| {
             bad.iter().map(|&e| at(back, e)).fold((0, 0), |(b, n), c: Count| match slow {
-                true => (b + u64::from(c.slow), n + u64::from(c.n - c.failed)),
+                true => (b + u64::from(c.slow), n + u64::from(c.n.saturating_sub(c.failed))),
                 false => (b + u64::from(c.failed), n + u64::from(c.n)),
             })
         };
@@ -908,9 +908,10 @@ fn row_hash(slot: i64, row: &[Cell]) -> u128 {
     }
     let mix = |h: u64, x: u64| (h ^ x).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     let seed = slot.cast_unsigned();
-    let (mut a, mut b) = (mix(0xcbf2_9ce4_8422_2325, seed), mix(0x8422_2325_cbf2_9ce4, seed));
+    let (mut a, mut b) = (mix(0xcbf2_9ce4_8422_2325, seed), mix(0x6c62_272e_07bb_0142, seed.rotate_left(17)));
     for cell in row {
-        (a, b) = (mix(a, cell.bits()), mix(b, cell.bits().rotate_left(32)));
+        let bits = cell.bits();
+        (a, b) = (mix(a, bits), mix(b, bits.rotate_left(23).wrapping_add(a)));
     }
-    u128::from(mix(a, b)) << 64 | u128::from(mix(b, a))
+    u128::from(mix(a, seed)) << 64 | u128::from(mix(b, !seed))
 }

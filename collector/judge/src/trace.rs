@@ -100,7 +100,7 @@ impl Run {
             count.add(cell);
         }
         for (slots, doubt) in self.doubts.iter_mut().zip(doubts) {
-            slots[usize::from(doubt)] += 1;
+            slots[usize::from(doubt)] = slots[usize::from(doubt)].saturating_add(1);
         }
     }
 }

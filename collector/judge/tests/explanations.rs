@@ -26,7 +26,7 @@ fn told(r: &Revision) -> String {
     }
     // Hashes and versions change whenever a default of the plan does; who reads this does not look at them.
     let hash =
-        |word: &str| word.len() >= 16 && word.trim_end_matches([',', '.']).bytes().all(|b| b.is_ascii_hexdigit());
+        |word: &str| word.len() >= 16 && word.trim_end_matches([',', ':']).bytes().all(|b| b.is_ascii_hexdigit());
     let masked = |text: &String| {
         let words = text.split_inclusive([' ', '\n']);
         words

@@ -61,7 +61,9 @@ fn check(name: &str, mut story: serde_json::Value, wanted: &[(i64, i64, &str)]) 
             story[key] = value;
         }
     }
-    for slot in [10, 1] {
+    // The demo's stories are also told with slots of 1 s.
+    let demo = ["quiet", "region", "failover", "zone", "partner", "vantage", "both"].contains(&name);
+    for &slot in if demo { &[10, 1][..] } else { &[10][..] } {
         let (s, plan, deliveries) = play(&story, slot);
         let service = ServiceId::new("exchange").unwrap();
         let end = s.at(s.duration_s);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use uitwijk_judge::{Cause, Evidence, Live, Sample, Segment, Timeline, Topology, judge};
+use uitwijk_judge::{Cause, Evidence, Live, Revision, Sample, Segment, Timeline, Topology, judge};
 use uitwijk_model::{Millis, Plan, ServiceId, WallTime};
 
 use super::scenario::{Expect, Scenario};
@@ -64,4 +64,17 @@ pub fn verdict_on(expect: &Expect, s: &Scenario, segments: &[Segment], last: boo
         return Err(format!("execution {:?}", inside.iter().map(|g| g.execution.label()).collect::<Vec<_>>()));
     }
     Ok(())
+}
+
+/// Every revision that was published, in order, until all is settled.
+pub fn live_revisions(plan: &Plan, service: &ServiceId, deliveries: &[Delivery], end: WallTime) -> Vec<Revision> {
+    let Some(first) = deliveries.first() else { return Vec::new() };
+    let mut driver = Driver::new(Live::new(plan, service).unwrap(), first.arrived.minus(Millis(1)));
+    let mut all = Vec::new();
+    let mut note = |live: &mut Live, now: WallTime| all.extend(live.advance(now));
+    for d in deliveries {
+        driver.deliver(d, &mut note);
+    }
+    driver.run_until(end.plus(plan.policy.grace).plus(plan.slot.millis()), &mut note);
+    all
 }
