@@ -216,3 +216,43 @@ async fn a_drained_store_that_grew_is_made_anew() {
     assert_eq!(report.rows_kept, 3);
     assert_eq!(drain(&buffer, "col-nl").await.rows.len(), 3);
 }
+
+/// Not a test of its own: lives under a limit on the size of its files, which is a disk that is really full.
+/// Without its variable it does nothing.
+#[tokio::test]
+async fn under_a_file_limit() {
+    let Some(dir) = std::env::var_os(LIMITED) else { return };
+    let options = BufferOptions { memory_bytes_max: 50_000, ..options(Path::new(&dir), &["col-nl"]) };
+    let (buffer, _) = Buffer::open(options).unwrap();
+    while buffer.health() == Health::Disk {
+        buffer.append(measurements(2048));
+        buffer.sync().await;
+    }
+    for _ in 0..20 {
+        buffer.append(measurements(2048));
+        buffer.sync().await;
+    }
+    let all = buffer.next_sequence() - 1;
+    let received = drain(&buffer, "col-nl").await;
+    assert_eq!(received.rows.len() as u64 + received.told.len() as u64, all);
+    assert!(received.rows.contains(&(buffer.boot(), 1)) && received.rows.contains(&(buffer.boot(), all)));
+    until("the disk is used again", || buffer.health() == Health::Disk && buffer.counts().ballast).await;
+    buffer.append(measurements(10));
+    assert!(buffer.sync().await, "the drained store is made anew and takes data");
+    println!("recovered after {} failures", buffer.counts().failures);
+}
+
+const LIMITED: &str = "UITWIJK_TEST_BUFFER_LIMITED";
+
+#[test]
+fn a_disk_that_is_really_full_is_drained_and_recovered_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let test = std::env::current_exe().unwrap();
+    // The signal would end the process; ignored, the write fails as on a full disk. The unit is 512 or 1024 bytes.
+    let script =
+        "trap '' XFSZ; ulimit -f 4096; exec \"$0\" --exact buffer::tests::disk::under_a_file_limit --nocapture";
+    let output = std::process::Command::new("sh").args(["-c", script]).arg(test).env(LIMITED, dir.path()).output();
+    let output = output.unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("recovered after"), "{said}");
+}

@@ -1,6 +1,7 @@
 //! Does the buffer keep its promises, whatever happens to its disk?
 
 mod disk;
+mod fixture;
 mod kill;
 mod life;
 mod model;
