@@ -139,13 +139,19 @@ impl Committer {
         self.health.set(HEALTH_CONDITION, Err(error.to_string()));
     }
 
-    /// Everything here is on disk.
+    /// Everything here is on disk. The judge first: what is acknowledged was handed on.
     fn tell(&mut self, group: Group) {
         let metrics = &self.state.metrics;
         metrics.batches.inc_by(group.batches);
         if group.rows > 0 {
             #[expect(clippy::cast_precision_loss, reason = "a group has far fewer rows than 2^53")]
             metrics.group_rows.observe(group.rows as f64);
+        }
+        let rows = group.accepted.into_iter().map(JudgeInput::Rows);
+        let frontiers = group.frontiers.into_iter().map(|(agent, through)| JudgeInput::Frontier { agent, through });
+        for input in rows.chain(frontiers) {
+            // Without a judge the store still fills; a start recovers what the judge missed.
+            let _ = self.judge.blocking_send(input);
         }
         for (peer, boot, refused) in &group.acknowledgements {
             let ledger = self.state.books.find(&peer.agent).and_then(|books| books.find(*boot));
@@ -159,12 +165,6 @@ impl Committer {
             if let Some(books) = self.state.books.find(agent) {
                 self.board.ledgers(agent, books.to_messages());
             }
-        }
-        let rows = group.accepted.into_iter().map(JudgeInput::Rows);
-        let frontiers = group.frontiers.into_iter().map(|(agent, through)| JudgeInput::Frontier { agent, through });
-        for input in rows.chain(frontiers) {
-            // Without a judge the store still fills; a start recovers what the judge missed.
-            let _ = self.judge.blocking_send(input);
         }
     }
 
