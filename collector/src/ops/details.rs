@@ -18,7 +18,7 @@ pub(crate) async fn get(
     let request = collector.request(message);
     let answer = collector.answer(collector.verdicts().get(request)).await.map_err(|error| match error {
         OpsError::NotFound(said) => {
-            let said = if said.is_empty() { format!("no episode {episode:?}") } else { said };
+            let said = if revision.is_none() { format!("no episode {episode:?}") } else { said };
             OpsError::NotFound(format!("{said}; `uitwijk verdicts list --all` shows those there are"))
         }
         other => other,
