@@ -124,6 +124,34 @@ async fn what_the_operator_has_to_mend_is_told_with_its_key() {
 }
 
 #[tokio::test]
+async fn data_of_a_newer_version_is_left_alone() {
+    let home = Home::new();
+    home.start().await.stop("test").await.unwrap();
+    let format = home.path("data/store/format");
+    let known = std::fs::read(&format).unwrap();
+    std::fs::write(&format, "uitwijk-collector store 99\n").unwrap();
+    let stderr = refused(&home, &[]).await;
+    assert!(stderr.contains("DIR/data/store has format 99"), "{stderr}");
+
+    std::fs::write(&format, known).unwrap();
+    let log = fjall::Database::builder(home.path("data/verdicts")).open().unwrap();
+    log.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap().insert("version", "99").unwrap();
+    log.persist(fjall::PersistMode::SyncAll).unwrap();
+    drop(log);
+    let stderr = refused(&home, &[]).await;
+    assert!(stderr.contains("DIR/data/verdicts has version 99, this collector knows version 1"), "{stderr}");
+}
+
+#[tokio::test]
+async fn two_collectors_do_not_share_a_directory() {
+    let home = Home::new();
+    let first = home.start().await;
+    let stderr = refused(&home, &[]).await;
+    assert!(stderr.contains("another process") && stderr.contains("data_dir"), "{stderr}");
+    first.stop("test").await.unwrap();
+}
+
+#[tokio::test]
 async fn check_and_print_touch_nothing() {
     let home = Home::new();
     let exit = Process::spawn(&home, &["--check"]).exit().await;

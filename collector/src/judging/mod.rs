@@ -21,12 +21,15 @@ mod board;
 mod catch_up;
 mod owner;
 mod published;
+mod publisher;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use uitwijk_judge::Segment;
 use uitwijk_model::{AgentId, Clock, Millis, Plan, Policy, ServiceId, WallTime};
+
+use uitwijk_telemetry::Health;
 
 use crate::ingest::JudgeInput;
 use crate::metrics::JudgingMetrics;
@@ -54,6 +57,8 @@ pub struct Setup {
     pub catch_up_max: Millis,
     /// What is counted.
     pub metrics: JudgingMetrics,
+    /// Told when verdicts cannot be published.
+    pub health: Health,
 }
 
 /// Why the judge's shell cannot start or go on.

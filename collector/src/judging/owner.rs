@@ -11,9 +11,10 @@ use uitwijk_model::{AgentId, Clock, Plan, ServiceId, WallTime};
 use super::bench::Bench;
 use super::board::Board;
 use super::catch_up::CatchUp;
+use super::publisher::{Fresh, Publisher};
 use super::{Ask, JudgingError, Published, Setup, reach};
 use crate::ingest::JudgeInput;
-use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel, VerdictLabels};
+use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel};
 use crate::store::AcceptedRows;
 use crate::verdict_log::{LogError, VerdictLog};
 
@@ -28,8 +29,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Owner {
     collector: String,
     clock: Arc<dyn Clock>,
-    log: Arc<VerdictLog>,
-    board: Arc<Board>,
+    publisher: Publisher,
     metrics: JudgingMetrics,
     bench: Bench,
     /// Present while the judge waits for what agents kept.
@@ -43,13 +43,12 @@ pub(super) struct Owner {
 impl Owner {
     /// Reads what was published.
     pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
-        let Setup { collector, plan, log, clock, catch_up_max, metrics } = setup;
+        let Setup { collector, plan, log, clock, catch_up_max, metrics, health } = setup;
         let now = clock.wall();
         let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
         let owner = Self {
             collector,
-            log,
-            board: Arc::new(Board::new(open)),
+            publisher: Publisher::new(log, Board::new(open), clock.clone(), metrics.clone(), health),
             metrics,
             bench: Bench::new(&plan),
             catch_up: Some(CatchUp::begin(&plan, now, catch_up_max)),
@@ -63,7 +62,7 @@ impl Owner {
     }
 
     pub(super) fn board(&self) -> Arc<Board> {
-        self.board.clone()
+        self.publisher.board.clone()
     }
 
     pub(super) fn put_back(&mut self, rows: &AcceptedRows) {
@@ -87,7 +86,7 @@ impl Owner {
         if let Err(error) = &result {
             tracing::error!(%error, "the judge cannot go on");
         }
-        self.board.close();
+        self.publisher.board.close();
         result
     }
 
@@ -101,7 +100,7 @@ impl Owner {
             let mut ask = None;
             tokio::select! {
                 taken = inputs.recv_many(&mut group, INPUTS_AT_A_TIME) => if taken == 0 {
-                    return self.judge();
+                    return self.finish();
                 },
                 Some(asked) = asks.recv() => ask = Some(asked),
                 () = tokio::time::sleep(self.wait()) => {}
@@ -119,10 +118,8 @@ impl Owner {
     /// How long until it is somebody's turn.
     fn wait(&self) -> Duration {
         let now = self.clock.wall();
-        let next = match self.awaited(now) {
-            Some(until) => until,
-            None => self.bench.next_turn().unwrap_or(WallTime::from_micros(i64::MAX)),
-        };
+        let kept = self.publisher.again();
+        let next = self.awaited(now).or(kept).or(self.bench.next_turn()).unwrap_or(WallTime::from_micros(i64::MAX));
         let us = u64::try_from(next.micros_since(now)).unwrap_or(0);
         Duration::from_micros(us).min(WAIT_MAX)
     }
@@ -161,7 +158,7 @@ impl Owner {
         }
         if !new.is_empty() {
             // A service that comes back has a past; its episodes and their numbers go on.
-            let (mut published, _) = read_published(&self.log, self.clock.wall().minus(reach(plan)))?;
+            let (mut published, _) = read_published(&self.publisher.log, self.clock.wall().minus(reach(plan)))?;
             for service in new {
                 self.bench.restore(&service, &published.remove(&service).unwrap_or_default());
             }
@@ -200,6 +197,10 @@ impl Owner {
             return Ok(());
         }
         self.end_catch_up(now);
+        // Nothing new is judged while something is kept: a later answer is as good then, and memory stays bounded.
+        if !self.publisher.publish_kept(now)? {
+            return Ok(());
+        }
         let ready = self.bench.ready(now);
         if ready.is_empty() {
             return Ok(());
@@ -211,7 +212,16 @@ impl Owner {
         }
         let took = std::time::Duration::from(self.clock.elapsed().since(started));
         self.metrics.judge_seconds.observe(took.as_secs_f64());
-        self.publish(fresh)
+        self.publisher.publish(fresh)?;
+        self.gauge();
+        Ok(())
+    }
+
+    /// The last turn. What cannot be published now is found again at the next start.
+    fn finish(&mut self) -> Result<(), JudgingError> {
+        self.publisher.hurry();
+        self.judge()?;
+        if self.publisher.again().is_some() { Err(LogError::Closed.into()) } else { Ok(()) }
     }
 
     fn end_catch_up(&mut self, now: WallTime) {
@@ -226,7 +236,7 @@ impl Owner {
         }
     }
 
-    fn turn(&mut self, seat: usize, now: WallTime, fresh: &mut Vec<(WallTime, Published)>) {
+    fn turn(&mut self, seat: usize, now: WallTime, fresh: &mut Vec<Fresh>) {
         let span = tracing::info_span!("judgement", service = %self.bench.service(seat));
         let _entered = span.enter();
         let started = self.clock.elapsed();
@@ -240,7 +250,8 @@ impl Owner {
             let live = revision.kind == RevisionKind::Provisional && turn.knowable >= self.live_since;
             let delay = live.then(|| self.millis_since(turn.knowable));
             let (collector, traceparent) = (self.collector.clone(), traceparent.clone());
-            fresh.push((turn.knowable, Published { revision, collector, traceparent, publish_delay_ms: delay }));
+            let published = Published { revision, collector, traceparent, publish_delay_ms: delay };
+            fresh.push(Fresh { knowable: turn.knowable, published });
         }
     }
 
@@ -248,69 +259,13 @@ impl Owner {
         u64::try_from(self.clock.wall().micros_since(earlier) / 1000).unwrap_or(0)
     }
 
-    /// To the disk, then to everybody.
-    fn publish(&self, fresh: Vec<(WallTime, Published)>) -> Result<(), JudgingError> {
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        for (knowable, published) in self.write(fresh)? {
-            self.count(knowable, &published);
-            self.board.publish(Arc::new(published));
-        }
-        self.gauge();
-        Ok(())
-    }
-
     /// Shows how many episodes are open, also where there are none.
     fn gauge(&self) {
-        let mut open = self.board.open_by_service();
+        let mut open = self.publisher.board.open_by_service();
         for service in self.bench.services() {
             let service = service.as_str().to_owned();
             let count = open.remove(&service).unwrap_or(0);
             self.metrics.episodes_open.get_or_create(&ServiceLabel { service }).set(count);
-        }
-    }
-
-    /// Answers what was written. One revision that does not follow the last is a mistake of ours; it is told, and must
-    /// not keep the others from being published.
-    fn write(&self, fresh: Vec<(WallTime, Published)>) -> Result<Vec<(WallTime, Published)>, JudgingError> {
-        let publications: Vec<_> = fresh.iter().map(|(_, published)| published.publication()).collect();
-        let now = self.clock.wall();
-        match self.log.append(now, &publications) {
-            Ok(_) => return Ok(fresh),
-            Err(LogError::Order { .. }) => {}
-            Err(error) => {
-                self.metrics.log_failures.inc();
-                return Err(error.into());
-            }
-        }
-        let mut written = Vec::new();
-        for (publication, published) in publications.iter().zip(fresh) {
-            match self.log.append(now, std::slice::from_ref(publication)) {
-                Ok(_) => written.push(published),
-                Err(error @ LogError::Order { .. }) => {
-                    self.metrics.log_failures.inc();
-                    tracing::error!(%error, "a revision was not published");
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(written)
-    }
-
-    fn count(&self, knowable: WallTime, published: &Published) {
-        let revision = &published.revision;
-        let (sequence, head) = self.log.head();
-        let (need, cause, kind) = (revision.need.label(), revision.cause.label(), revision.kind.label());
-        tracing::info!(
-            episode = %revision.episode, revision = revision.revision, kind, need, cause,
-            execution = revision.execution.label(), entry = sequence, %head, "a verdict was published"
-        );
-        self.metrics.verdicts.get_or_create(&VerdictLabels { need, cause, kind }).inc();
-        self.metrics.log_entries.set(i64::try_from(sequence).unwrap_or(i64::MAX));
-        if published.publish_delay_ms.is_some() {
-            let us = self.clock.wall().micros_since(knowable).max(0);
-            self.metrics.publish_delay_seconds.observe(Duration::from_micros(us.unsigned_abs()).as_secs_f64());
         }
     }
 }

@@ -45,6 +45,7 @@ struct Court {
     inputs: mpsc::Sender<JudgeInput>,
     log: Arc<VerdictLog>,
     metrics: JudgingMetrics,
+    health: Health,
 }
 
 impl Court {
@@ -52,7 +53,7 @@ impl Court {
     fn open(dir: Arc<TempDir>, now: WallTime, stored: &[AcceptedRows]) -> Self {
         let clock = Arc::new(HandClock(AtomicI64::new(now.as_micros())));
         let log = Arc::new(VerdictLog::open(&dir.path().join("verdicts")).unwrap());
-        let metrics = JudgingMetrics::default();
+        let (metrics, health) = (JudgingMetrics::default(), Health::default());
         let mut recovering = Recovering::begin(Setup {
             collector: "col-nl".to_owned(),
             plan: plan(),
@@ -60,12 +61,13 @@ impl Court {
             clock: clock.clone(),
             catch_up_max: Millis::from_secs(60),
             metrics: metrics.clone(),
+            health: health.clone(),
         })
         .unwrap();
         stored.iter().for_each(|rows| recovering.put_back(rows));
         let (inputs, fed) = mpsc::channel(1024);
         let (judging, ended) = recovering.run(fed).unwrap();
-        Self { dir, clock, judging, ended, inputs, log, metrics }
+        Self { dir, clock, judging, ended, inputs, log, metrics, health }
     }
 
     fn new() -> Self {
@@ -352,5 +354,26 @@ async fn a_revision_that_the_log_refuses_is_told_to_nobody() {
     court.slots(600, 800, true).await;
     assert_eq!(court.metrics.log_failures.get(), 1);
     assert_eq!(watch.next().await.unwrap().revision.revision, 2, "nobody heard of the first");
+    court.close().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_verdicts_and_loses_none() {
+    let court = Court::new();
+    let mut watch = court.judging.board().watch();
+    court.slots(0, 600, false).await;
+    court.log.fail(true);
+    court.slots(600, 800, true).await;
+    assert_eq!(court.published(), []);
+    assert_eq!(court.health.missing().len(), 1, "it tells that verdicts are stuck");
+    court.log.fail(false);
+    court.wait_until(at(815)).await;
+    let told = court.published();
+    assert!(told.iter().any(|p| p.revision.need == Need::Needed), "{:?}", told.iter().map(line).collect::<Vec<_>>());
+    assert!(court.health.is_ready());
+    for expected in told {
+        assert_eq!(*watch.next().await.unwrap(), expected);
+    }
+    court.log.verify().unwrap();
     court.close().await;
 }

@@ -108,7 +108,7 @@ impl Collector {
         let retention = tokio::spawn(Retention::of(&ground).run(ending.clone()));
 
         let (inputs, fed) = mpsc::channel(JUDGE_QUEUE);
-        let (ground, recovering) = recovery::recover(ground).await?;
+        let (ground, recovering) = recovery::recover(ground, health.clone()).await?;
         let (judging, judge) = recovering.run(fed)?;
         health.set("recovery", Ok(()));
 

@@ -2,14 +2,16 @@
 //!
 //! Everything it knew before: the measurements of the horizon, how far each agent had delivered, and what was published.
 
+use uitwijk_telemetry::Health;
+
 use super::StartError;
 use super::ground::Ground;
 use crate::judging::{self, Recovering};
 
 /// Puts back what the judge knew before the restart. Reads the disk for as long as that takes.
-pub(super) async fn recover(ground: Ground) -> Result<(Ground, Recovering), StartError> {
+pub(super) async fn recover(ground: Ground, health: Health) -> Result<(Ground, Recovering), StartError> {
     let work = move || {
-        let recovering = put_back(&ground)?;
+        let recovering = put_back(&ground, health)?;
         Ok((ground, recovering))
     };
     blocking(work).await
@@ -25,7 +27,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn put_back(ground: &Ground) -> Result<Recovering, StartError> {
+fn put_back(ground: &Ground, health: Health) -> Result<Recovering, StartError> {
     let plan = ground.plans.current().plan.clone();
     let since = ground.clock.wall().minus(judging::reach(&plan));
     let started = ground.clock.elapsed();
@@ -36,6 +38,7 @@ fn put_back(ground: &Ground) -> Result<Recovering, StartError> {
         clock: ground.clock.clone(),
         catch_up_max: ground.config.judging.catch_up_max,
         metrics: ground.metrics.judging.clone(),
+        health,
     })?;
     let mut rows = 0;
     for accepted in ground.store.recover(since) {

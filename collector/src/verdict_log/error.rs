@@ -43,12 +43,21 @@ pub enum LogError {
         /// The last one published, 0 for none.
         last: u32,
     },
+    /// The disk failed before, and the log could not be opened again yet.
+    #[error("the verdict log is closed since the disk failed; it is tried again every second")]
+    Closed,
     /// The disk failed.
     #[error("the verdict log cannot be read or written: {0}")]
     Storage(#[from] fjall::Error),
 }
 
 impl LogError {
+    /// Whether it may go away by itself: a full disk, a mount that comes back.
+    #[must_use]
+    pub fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Storage(_) | Self::Closed | Self::Open { .. })
+    }
+
     pub(super) fn open(dir: &Path, error: fjall::Error) -> Self {
         let why = match error {
             fjall::Error::Locked => "another process has it open".to_owned(),

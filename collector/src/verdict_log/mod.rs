@@ -18,24 +18,18 @@
 mod chain;
 mod error;
 mod index;
+mod tables;
 
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde_json::Value;
 use uitwijk_model::WallTime;
 
 pub use chain::{Entry, Hash, Verified};
 pub use error::LogError;
-use index::EpisodeIndex;
 pub use index::{Filter, PageToken};
-
-/// The version of the layout; written once, checked at each open.
-const VERSION: u32 = 1;
-
-/// How many of the last entries are checked at each open; all of them by [`VerdictLog::verify`].
-const CHECKED_AT_OPEN: u64 = 1000;
+use tables::Tables;
 
 /// What is handed in to be published.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,12 +50,24 @@ pub struct Publication {
 
 /// The append-only log of published revisions.
 pub struct VerdictLog {
-    db: Database,
-    entries: Keyspace,
-    episodes: Keyspace,
-    newest: Keyspace,
+    dir: PathBuf,
+    /// Absent only while it is opened again, or when that failed.
+    tables: RwLock<Option<Tables>>,
     /// Owned by whoever appends.
     head: Mutex<Head>,
+    #[cfg(test)]
+    failing: std::sync::atomic::AtomicBool,
+}
+
+/// The open database, for as long as it is read.
+struct Reading<'a>(RwLockReadGuard<'a, Option<Tables>>);
+
+impl std::ops::Deref for Reading<'_> {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        self.0.as_ref().expect("it was there when the guard was taken")
+    }
 }
 
 /// Where the next entry goes.
@@ -83,16 +89,40 @@ impl VerdictLog {
     /// # Errors
     /// When the directory cannot be used, holds a newer version, or its last entries do not fit together.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        let open = |e| LogError::open(dir, e);
-        let db = Database::builder(dir).worker_threads(1).cache_size(4 << 20).open().map_err(open)?;
-        let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default).map_err(|e| LogError::open(dir, e));
-        check_version(dir, &db, &keyspace("meta")?)?;
-        let (entries, episodes, newest) = (keyspace("entries")?, keyspace("episodes")?, keyspace("newest")?);
-        let last = last_sequence(&entries)?;
-        let log = Self { db, entries, episodes, newest, head: Mutex::new(Head { next: 1, hash: Hash::ZERO }) };
-        let verified = log.verify_from((last + 1).saturating_sub(CHECKED_AT_OPEN).max(1))?;
-        *log.lock() = Head { next: last + 1, hash: verified.head };
-        Ok(log)
+        let (tables, head) = Tables::open(dir)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            tables: RwLock::new(Some(tables)),
+            head: Mutex::new(head),
+            #[cfg(test)]
+            failing: false.into(),
+        })
+    }
+
+    /// Opens it again after the disk failed, which reads back what did reach the disk. A database whose write failed takes no
+    /// more, and rightly: it cannot know what the disk holds.
+    ///
+    /// # Errors
+    /// When the disk still fails; the log cannot be read either then, until this succeeds.
+    pub fn reopen(&self) -> Result<(), LogError> {
+        let mut head = self.lock();
+        let mut place = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one has the lock of the directory.
+        *place = None;
+        let (tables, found) = Tables::open(&self.dir)?;
+        (*place, *head) = (Some(tables), found);
+        Ok(())
+    }
+
+    /// From now on the disk fails, or works again.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, failing: bool) {
+        self.failing.store(failing, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn tables(&self) -> Result<Reading<'_>, LogError> {
+        let guard = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_some() { Ok(Reading(guard)) } else { Err(LogError::Closed) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Head> {
@@ -106,50 +136,13 @@ impl VerdictLog {
     /// When a revision exists already or skips one (nothing of the call is written then), or the disk fails.
     pub fn append(&self, published: WallTime, publications: &[Publication]) -> Result<Vec<Entry>, LogError> {
         let mut head = self.lock();
-        let mut next = *head;
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        let mut entries = Vec::with_capacity(publications.len());
-        let mut indexes: Vec<(String, EpisodeIndex)> = Vec::new();
-        for publication in publications {
-            let index = self.extend_index(&mut indexes, publication, next.next)?;
-            let key = index.order_key(&publication.episode);
-            let entry = Entry::new(next.next, next.hash, published, publication);
-            let bytes = entry.to_bytes();
-            next = Head { next: next.next + 1, hash: Hash::of(&bytes) };
-            batch.insert(&self.entries, entry.sequence.to_be_bytes(), bytes);
-            batch.insert(&self.newest, key, publication.service.as_bytes());
-            entries.push(entry);
+        #[cfg(test)]
+        if self.failing.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(fjall::Error::Poisoned.into());
         }
-        for (episode, index) in &indexes {
-            batch.insert(&self.episodes, episode.as_bytes(), index.to_bytes());
-        }
-        batch.commit()?;
+        let (entries, next) = self.tables()?.append(*head, published, publications)?;
         *head = next;
         Ok(entries)
-    }
-
-    /// Adds a publication to the index of its episode, which may have been extended by the same call before.
-    fn extend_index<'a>(
-        &self,
-        indexes: &'a mut Vec<(String, EpisodeIndex)>,
-        publication: &Publication,
-        sequence: u64,
-    ) -> Result<&'a EpisodeIndex, LogError> {
-        let place = match indexes.iter().position(|(episode, _)| *episode == publication.episode) {
-            Some(place) => place,
-            None => {
-                let index = self.index(&publication.episode)?.unwrap_or_else(|| EpisodeIndex::begin(publication));
-                indexes.push((publication.episode.clone(), index));
-                indexes.len() - 1
-            }
-        };
-        let index = &mut indexes[place].1;
-        index.extend(publication, sequence)?;
-        Ok(index)
-    }
-
-    fn index(&self, episode: &str) -> Result<Option<EpisodeIndex>, LogError> {
-        self.episodes.get(episode)?.map(|bytes| EpisodeIndex::from_bytes(episode, &bytes)).transpose()
     }
 
     /// One revision of an episode, the latest when none is named.
@@ -157,11 +150,7 @@ impl VerdictLog {
     /// # Errors
     /// When the disk fails or holds something unreadable.
     pub fn get(&self, episode: &str, revision: Option<u32>) -> Result<Option<Entry>, LogError> {
-        let Some(index) = self.index(episode)? else { return Ok(None) };
-        match index.sequence_of(revision) {
-            Some(sequence) => self.entry(sequence).map(Some),
-            None => Ok(None),
-        }
+        self.tables()?.get(episode, revision)
     }
 
     /// Every revision of an episode, oldest first; none when it is not known.
@@ -169,8 +158,7 @@ impl VerdictLog {
     /// # Errors
     /// When the disk fails or holds something unreadable.
     pub fn revisions(&self, episode: &str) -> Result<Vec<Entry>, LogError> {
-        let Some(index) = self.index(episode)? else { return Ok(Vec::new()) };
-        index.sequences.iter().map(|&sequence| self.entry(sequence)).collect()
+        self.tables()?.revisions(episode)
     }
 
     /// The latest revision of each episode that passes the filter, newest episode first, and where the next page begins.
@@ -184,29 +172,7 @@ impl VerdictLog {
         size: usize,
         wanted: &dyn Fn(&Entry) -> bool,
     ) -> Result<(Vec<Entry>, Option<PageToken>), LogError> {
-        let mut page = Vec::new();
-        for item in self.newest.range(filter.begin(after)..) {
-            let (key, service) = item.into_inner()?;
-            if !filter.passes_service(&service) {
-                continue;
-            }
-            let Some(entry) = self.latest_in(filter, index::episode_of(&key))? else { continue };
-            if !wanted(&entry) {
-                continue;
-            }
-            if page.len() == size {
-                return Ok((page, Some(PageToken::before(&key))));
-            }
-            page.push(entry);
-        }
-        Ok((page, None))
-    }
-
-    fn latest_in(&self, filter: &Filter, episode: &str) -> Result<Option<Entry>, LogError> {
-        match self.index(episode)? {
-            Some(index) if filter.passes_span(&index) => self.entry(index.latest()).map(Some),
-            _ => Ok(None),
-        }
+        self.tables()?.page(filter, after, size, wanted)
     }
 
     /// All revisions of the episodes of which something lies at or after a moment, in the order of publication.
@@ -214,24 +180,7 @@ impl VerdictLog {
     /// # Errors
     /// When the disk fails or holds something unreadable.
     pub fn since(&self, from: WallTime) -> Result<Vec<Entry>, LogError> {
-        let filter = Filter { service: None, from: Some(from), to: None };
-        let mut sequences = Vec::new();
-        for item in self.episodes.iter() {
-            let (episode, bytes) = item.into_inner()?;
-            let index = EpisodeIndex::from_bytes(&String::from_utf8_lossy(&episode), &bytes)?;
-            if filter.passes_span(&index) {
-                sequences.extend(index.sequences);
-            }
-        }
-        sequences.sort_unstable();
-        sequences.into_iter().map(|sequence| self.entry(sequence)).collect()
-    }
-
-    fn entry(&self, sequence: u64) -> Result<Entry, LogError> {
-        match self.entries.get(sequence.to_be_bytes())? {
-            Some(bytes) => Entry::from_bytes(sequence, &bytes),
-            None => Err(LogError::Damaged { sequence, why: "it is missing".to_owned() }),
-        }
+        self.tables()?.since(from)
     }
 
     /// Checks the whole chain.
@@ -239,16 +188,7 @@ impl VerdictLog {
     /// # Errors
     /// Names the first entry that does not fit.
     pub fn verify(&self) -> Result<Verified, LogError> {
-        self.verify_from(1)
-    }
-
-    fn verify_from(&self, first: u64) -> Result<Verified, LogError> {
-        let mut check = chain::Check::from(first);
-        for item in self.entries.range(first.to_be_bytes()..) {
-            let (key, bytes) = item.into_inner()?;
-            check.next(&key, &bytes)?;
-        }
-        Ok(check.end())
+        self.tables()?.verify_from(1)
     }
 
     /// Number and hash of the last entry; 0 and zeros when there is none.
@@ -256,23 +196,6 @@ impl VerdictLog {
     pub fn head(&self) -> (u64, Hash) {
         let head = self.lock();
         (head.next - 1, head.hash)
-    }
-}
-
-fn last_sequence(entries: &Keyspace) -> Result<u64, LogError> {
-    let Some(last) = entries.last_key_value() else { return Ok(0) };
-    chain::sequence_of(&last.key()?)
-}
-
-fn check_version(dir: &Path, db: &Database, meta: &Keyspace) -> Result<(), LogError> {
-    let Some(found) = meta.get("version")? else {
-        meta.insert("version", VERSION.to_string())?;
-        return Ok(db.persist(PersistMode::SyncAll)?);
-    };
-    let found = String::from_utf8_lossy(&found).into_owned();
-    match found.parse::<u32>() {
-        Ok(VERSION) => Ok(()),
-        _ => Err(LogError::Version { dir: dir.to_owned(), found, known: VERSION }),
     }
 }
 

@@ -1,3 +1,4 @@
+use fjall::KeyspaceCreateOptions;
 use serde_json::json;
 use uitwijk_model::Millis;
 
@@ -117,20 +118,31 @@ fn what_reaches_into_a_stretch_of_time_comes_in_order_of_publication() {
 }
 
 #[test]
+fn a_log_that_was_opened_again_goes_on_where_the_disk_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = filled(dir.path());
+    let head = log.head();
+    log.reopen().unwrap();
+    assert_eq!(log.head(), head);
+    log.append(T0, &[publication("exchange", 9, 2, false)]).unwrap();
+    assert_eq!(log.verify().unwrap().entries, 5);
+}
+
+#[test]
 fn whoever_changes_an_entry_is_found_out() {
     type Tamper = fn(&VerdictLog);
     let cases: [(&str, Tamper, u64); 3] = [
         (
             "changed",
             |log| {
-                let mut entry = log.entry(2).unwrap();
+                let mut entry = log.tables().unwrap().entry(2).unwrap();
                 entry.body = json!({"need": "not_needed"});
-                log.entries.insert(2u64.to_be_bytes(), entry.to_bytes()).unwrap();
+                log.tables().unwrap().entries.insert(2u64.to_be_bytes(), entry.to_bytes()).unwrap();
             },
             3,
         ),
-        ("removed", |log| log.entries.remove(3u64.to_be_bytes()).unwrap(), 3),
-        ("garbled", |log| log.entries.insert(1u64.to_be_bytes(), "{}").unwrap(), 1),
+        ("removed", |log| log.tables().unwrap().entries.remove(3u64.to_be_bytes()).unwrap(), 3),
+        ("garbled", |log| log.tables().unwrap().entries.insert(1u64.to_be_bytes(), "{}").unwrap(), 1),
     ];
     for (name, tamper, expected) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -150,7 +162,7 @@ fn directories_that_cannot_be_used_say_why() {
     let told =
         |path: &Path| VerdictLog::open(path).unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR");
     let mut texts = vec![told(dir.path())];
-    log.db.keyspace("meta", KeyspaceCreateOptions::default).unwrap().insert("version", "2").unwrap();
+    log.tables().unwrap().db.keyspace("meta", KeyspaceCreateOptions::default).unwrap().insert("version", "2").unwrap();
     drop(log);
     texts.push(told(dir.path()));
     std::fs::write(dir.path().join("file"), "").unwrap();
