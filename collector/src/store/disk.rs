@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use uitwijk_model::Clock;
 
 use super::error::reason;
@@ -95,6 +95,8 @@ impl Open {
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes_max)
             .manual_journal_persist(true)
+            // The columns are small numbers already; a journal lives for minutes.
+            .journal_compression(CompressionType::None)
             .worker_threads(2)
             .open()?;
         // Values are tens of kilobytes and never change: kept apart from the keys they are written twice in their life

@@ -1,6 +1,7 @@
 //! Does the store keep what it promised, and say clearly when it cannot?
 
 mod crash;
+mod full;
 mod open;
 mod pages;
 

@@ -104,3 +104,12 @@ fn a_foreign_page_token_is_refused() {
         "page_token \"next please\" is not one that this collector gave out: leave it empty for the first page"
     );
 }
+
+#[test]
+fn a_record_that_begins_at_the_end_of_a_page_may_still_belong_to_it() {
+    let (_, store) = in_memory();
+    let rows = |targets: &[&str]| targets.iter().map(|t| row(t, slot_now(), 0, 1)).collect::<Vec<_>>();
+    write(&store, &[stored("nl-1", 1, &rows(&["b", "c"])), stored("nl-1", 2, &rows(&["a"]))]);
+    let page = store.query(&Filter::default(), EVER.0, EVER.1, "", 1).unwrap();
+    assert_eq!(page.rows[0].record.measurement.target.as_str(), "a");
+}
