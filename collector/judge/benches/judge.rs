@@ -15,7 +15,7 @@ use support::{Delivery, plans, world};
 use uitwijk_judge::{Evidence, Live, Sample, Topology, judge};
 use uitwijk_model::{Plan, WallTime};
 
-fn hour(faults: serde_json::Value) -> (Plan, Vec<Delivery>, WallTime) {
+fn hour(faults: &serde_json::Value) -> (Plan, Vec<Delivery>, WallTime) {
     let s: Scenario = serde_json::from_value(
         serde_json::json!({"id": "bench", "active_region": "NL", "duration_s": 3600, "faults": faults}),
     )
@@ -48,7 +48,7 @@ fn benches(c: &mut Criterion) {
         {"from_s": 900, "to_s": 2700, "scope": {"target_region": "NL"}, "effect": {"kind": "error", "params": {"rate": 0.7}}}
     ]);
     for (name, faults) in [("quiet", serde_json::json!([])), ("outage", down)] {
-        let (plan, deliveries, end) = hour(faults);
+        let (plan, deliveries, end) = hour(&faults);
         let mut group = c.benchmark_group(name);
         group.throughput(Throughput::Elements(deliveries.len() as u64));
         group.bench_function("live", |b| b.iter(|| live(&plan, &deliveries, end)));

@@ -523,9 +523,10 @@ impl State {
         let since = match (cause, self.turning) {
             (Cause::ZoneAbsorbed, _) => scene.serving.zone_out(scene.serving.active).map_or(slot, |(_, last)| last + 1),
             (_, Some((before, since))) if before == cause => since,
-            (Cause::VantageFault, _) if scene.silent && self.calm.0 == Cause::Healthy => {
+            (Cause::VantageFault, _) if scene.silent && (self.calm.0 == Cause::Healthy || echo(self.calm.0)) => {
+                let healthy_since = if self.calm.0 == Cause::Healthy { self.calm.1 } else { self.start };
                 let long = self.heard.iter().filter(|&&last| slot - last >= topology.spans.soft_window);
-                long.min().map_or(slot, |last| last + 1).max(self.calm.1)
+                long.min().map_or(slot, |last| last + 1).max(healthy_since)
             }
             _ => slot,
         };
@@ -625,7 +626,7 @@ impl State {
         if p.notable && !p.settling {
             let end = p.good_from.unwrap_or(slot + 1);
             self.say(topology, courts.0, Cause::Transient, p.onset, end - 1);
-            self.relabel(end, slot, |_, label| label.impact = None);
+            self.well_so_far(end, slot);
         }
         self.mode = Mode::Pending(p);
         None
@@ -678,23 +679,31 @@ impl State {
         }
         let end = impact.good_from.unwrap_or(slot + 1);
         self.say(topology, courts.0, impact.cause, slot, slot.min(end - 1));
-        self.relabel(end, slot, |_, label| label.impact = None);
+        self.well_so_far(end, slot);
         self.mode = Mode::Impact(impact);
         None
     }
 
-    /// Users are well again from a slot on. What the emptying windows seemed to tell right after it was the same trouble.
+    /// Users seem well from a slot on. What the emptying windows seem to tell meanwhile is the same trouble.
+    fn well_so_far(&mut self, from: i64, now: i64) {
+        self.relabel(from, now, |_, label| {
+            label.impact = None;
+            if echo(label.calm) {
+                label.calm = Cause::Healthy;
+            }
+        });
+    }
+
+    /// Users are well again from a slot on. What still stands now that the windows are empty was no echo.
     fn well_again(&mut self, from: i64, now: i64) {
         if matches!(self.calm.0, Cause::MinorDegradation | Cause::EndpointFault) {
             self.calm = (Cause::Healthy, now + 1);
         }
-        let over = if self.calm.0 == Cause::Healthy { self.calm.1 } else { from };
-        self.relabel(from, now, |slot, label| {
-            label.impact = None;
-            if slot < over && echo(label.calm) {
-                label.calm = Cause::Healthy;
-            }
-        });
+        self.well_so_far(from, now);
+        let (calm, since) = self.calm;
+        if echo(calm) {
+            self.relabel(since.max(from), now, |_, label| label.calm = calm);
+        }
     }
 
     /// Blame turns only when the other cause holds for a while, and is then dated back.

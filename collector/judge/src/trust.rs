@@ -251,6 +251,9 @@ impl<'a> Court<'a> {
     /// The same, heard only from vantages in one region.
     pub(crate) fn view_from(&self, t: TargetIx, region: Option<usize>) -> View {
         let topology = self.window.topology;
+        if let Some(view) = self.clean_view(t, region) {
+            return view;
+        }
         let mut voices = vec![Voice::default(); topology.voices.len()];
         let mut view = View::default();
         for (v, agent) in topology.agents.iter().enumerate() {
@@ -271,6 +274,28 @@ impl<'a> Court<'a> {
             }
         }
         self.vote(&voices, view)
+    }
+
+    /// The view when nobody with a vote saw any failure or slowness, which is nearly always.
+    fn clean_view(&self, t: TargetIx, region: Option<usize>) -> Option<View> {
+        let topology = self.window.topology;
+        if topology.voices.len() > 64 {
+            return None;
+        }
+        let (mut view, mut full, mut half) = (View::default(), 0u64, 0u64);
+        for (v, agent) in topology.agents.iter().enumerate() {
+            let count = self.window.at(v, t);
+            if self.weights[v] == 0 || count.n == 0 || region.is_some_and(|r| r != agent.region) {
+                continue;
+            }
+            if count.failed + count.slow > 0 {
+                return None;
+            }
+            view.samples += count.n;
+            *(if self.weights[v] == 2 { &mut full } else { &mut half }) |= 1 << agent.voice;
+        }
+        view.trust = full.count_ones() * 2 + (half & !full).count_ones();
+        Some(view)
     }
 
     /// Zones vote first (the agents of a zone share a voice), then the voices together.
