@@ -1,0 +1,251 @@
+//! When does trouble begin to count, who is to blame while it lasts, and when is it over?
+//!
+//! The runs that confirm an impact are measured from its onset to its last bad slot, not from the slot in which a window
+//! first says so: the floor of the delay is then the agreed duration itself, and an outage that is too short stays so.
+
+use super::{Impact, Mode, Pending, State, echo, is_entry};
+use crate::blame::Question;
+use crate::evidence::Evidence;
+use crate::maintenance;
+use crate::reading::{Level, Reading};
+use crate::share::{good_stretch, worst_stretch};
+use crate::topology::{EndpointIx, Topology};
+use crate::trace::{Note, NoteKind, Trace};
+use crate::trust::Court;
+use crate::verdict::Cause;
+
+impl State {
+    pub(super) fn while_calm(&mut self, topology: &Topology, reading: &Reading, slot: i64) -> Option<i64> {
+        if reading.level < Level::Slow && reading.clear {
+            return None;
+        }
+        let onset = self.onset(topology, reading, slot);
+        let settling = onset < self.settling_until;
+        let pending = Pending { onset, hard: None, soft: None, good_from: None, notable: false, settling };
+        self.mode = Mode::Pending(self.hurt(topology, reading, pending, slot));
+        None
+    }
+
+    /// Where the trouble that shows now began.
+    pub(super) fn onset(&self, topology: &Topology, reading: &Reading, slot: i64) -> i64 {
+        let (policy, spans) = (&topology.policy, &topology.spans);
+        let (ratio, slots, slow) = match reading.level {
+            Level::Hard => (policy.hard_share, spans.hard_window, false),
+            Level::Slow => (policy.slow_share, spans.soft_window, true),
+            Level::Soft => (policy.soft_share, spans.soft_window, false),
+            _ => (policy.soft_share, spans.hard_window, false),
+        };
+        let series = self.newest_first(topology, &reading.bad, slow, slots, slot);
+        slot + 1 - worst_stretch(series.into_iter(), ratio).max(1)
+    }
+
+    /// Follows the runs of a pending impact.
+    pub(super) fn hurt(&self, topology: &Topology, reading: &Reading, mut p: Pending, slot: i64) -> Pending {
+        let here = self.onset(topology, reading, slot);
+        p.hard = (reading.level == Level::Hard).then(|| p.hard.unwrap_or(here));
+        p.soft = (reading.level >= Level::Slow).then(|| p.soft.unwrap_or(here));
+        p.onset = p.onset.min(p.hard.unwrap_or(p.onset)).min(p.soft.unwrap_or(p.onset));
+        p.notable |= reading.level >= Level::Slow || (slot - p.onset) * 2 >= topology.spans.hard_window;
+        p.good_from = self.good_from(topology, reading, p.good_from, slot);
+        p
+    }
+
+    /// Where a clear stretch began, if this slot is clear.
+    pub(super) fn good_from(
+        &self,
+        topology: &Topology,
+        reading: &Reading,
+        before: Option<i64>,
+        slot: i64,
+    ) -> Option<i64> {
+        if !reading.clear {
+            return None;
+        }
+        before.or_else(|| {
+            let (policy, span) = (&topology.policy, topology.spans.hard_window);
+            let failed = self.newest_first(topology, &[], false, span, slot);
+            let slow = self.newest_first(topology, &[], true, span, slot);
+            let failed = good_stretch(failed.into_iter(), policy.soft_share);
+            let slow = good_stretch(slow.into_iter(), policy.slow_share);
+            Some(slot + 1 - failed.min(slow).max(1))
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one arm of `judge`, with all that it looks at")]
+    pub(super) fn while_pending(
+        &mut self,
+        topology: &Topology,
+        evidence: &Evidence,
+        trace: &mut Trace,
+        courts: (&Court<'_>, &Court<'_>),
+        reading: &Reading,
+        pending: Pending,
+        slot: i64,
+    ) -> Option<i64> {
+        let p = self.hurt(topology, reading, pending, slot);
+        if let Some(onset) = self.confirmed(topology, reading, &p, slot) {
+            trace.notes.push(Note { slot: onset, known: slot, kind: NoteKind::Confirmed { hard: p.hard.is_some() } });
+            let cause = self.blame(topology, evidence, courts, reading, onset, slot);
+            self.say(topology, courts.0, cause, onset, slot);
+            self.mode = Mode::Impact(Impact { onset, cause, turning: None, good_from: None });
+            return None;
+        }
+        if let Some(end) = self.passed(topology, reading, p.good_from, slot) {
+            self.well_again(end, slot);
+            return Some(end);
+        }
+        if p.notable && !p.settling {
+            let end = p.good_from.unwrap_or(slot + 1);
+            self.say(topology, courts.0, Cause::Transient, p.onset, end - 1);
+            self.well_so_far(end, slot);
+        }
+        self.mode = Mode::Pending(p);
+        None
+    }
+
+    /// Whether an impact has held for long enough, and from where. The good slots at its end do not count.
+    pub(super) fn confirmed(&self, topology: &Topology, reading: &Reading, p: &Pending, slot: i64) -> Option<i64> {
+        let (policy, spans) = (&topology.policy, &topology.spans);
+        let good = |ratio, slots, slow| {
+            good_stretch(self.newest_first(topology, &reading.bad, slow, slots, slot).into_iter(), ratio)
+        };
+        let held = |onset: i64, good: i64, span: i64| slot - onset + 1 - good >= span;
+        let hard = p.hard.filter(|&o| held(o, good(policy.hard_share, spans.hard_window, false), spans.hard_duration));
+        hard.or_else(|| {
+            let slow = reading.level == Level::Slow;
+            let ratio = if slow { policy.slow_share } else { policy.soft_share };
+            p.soft.filter(|&o| held(o, good(ratio, spans.soft_window, slow), spans.soft_duration))
+        })
+    }
+
+    /// Whether a clear stretch is long enough, and where it began.
+    pub(super) fn passed(
+        &self,
+        topology: &Topology,
+        reading: &Reading,
+        good_from: Option<i64>,
+        slot: i64,
+    ) -> Option<i64> {
+        good_from.filter(|&from| reading.level < Level::Slow && slot - from + 1 >= topology.spans.clear)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one arm of `judge`, with all that it looks at")]
+    pub(super) fn while_impact(
+        &mut self,
+        topology: &Topology,
+        evidence: &Evidence,
+        trace: &mut Trace,
+        courts: (&Court<'_>, &Court<'_>),
+        reading: &Reading,
+        mut impact: Impact,
+        slot: i64,
+    ) -> Option<i64> {
+        let before = impact.good_from;
+        impact.good_from = self.good_from(topology, reading, before, slot);
+        if let (Some(from), None) = (before, impact.good_from) {
+            self.say(topology, courts.0, impact.cause, from, slot);
+        }
+        if let Some(end) = impact.good_from.filter(|&from| slot - from + 1 >= topology.spans.clear) {
+            trace.notes.push(Note { slot: end, known: slot, kind: NoteKind::Cleared });
+            self.well_again(end, slot);
+            return Some(end);
+        }
+        if !reading.clear && reading.level >= Level::Slow {
+            let cause = self.blame(topology, evidence, courts, reading, impact.onset, slot);
+            self.turn(topology, courts.0, &mut impact, cause, slot);
+        }
+        let end = impact.good_from.unwrap_or(slot + 1);
+        self.say(topology, courts.0, impact.cause, slot, slot.min(end - 1));
+        self.well_so_far(end, slot);
+        self.mode = Mode::Impact(impact);
+        None
+    }
+
+    /// Users seem well from a slot on. What the emptying windows seem to tell meanwhile is the same trouble.
+    pub(super) fn well_so_far(&mut self, from: i64, now: i64) {
+        self.relabel(from, now, |_, label| {
+            label.impact = None;
+            if echo(label.calm) {
+                label.calm = Cause::Healthy;
+            }
+        });
+    }
+
+    /// Users are well again from a slot on. What still stands now that the windows are empty was no echo.
+    pub(super) fn well_again(&mut self, from: i64, now: i64) {
+        if matches!(self.calm.0, Cause::MinorDegradation | Cause::EndpointFault) {
+            self.calm = (Cause::Healthy, now + 1);
+        }
+        self.well_so_far(from, now);
+        let (calm, since) = self.calm;
+        if echo(calm) {
+            self.relabel(since.max(from), now, |_, label| label.calm = calm);
+        }
+    }
+
+    /// Blame turns only when the other cause holds for a while, and is then dated back.
+    pub(super) fn turn(
+        &mut self,
+        topology: &Topology,
+        court: &Court<'_>,
+        impact: &mut Impact,
+        cause: Cause,
+        slot: i64,
+    ) {
+        if cause == impact.cause {
+            impact.turning = None;
+            return;
+        }
+        let since = impact.turning.filter(|(before, _)| *before == cause).map_or(slot, |(_, since)| since);
+        if slot - since + 1 < topology.spans.blame_hold {
+            impact.turning = Some((cause, since));
+            return;
+        }
+        (impact.cause, impact.turning) = (cause, None);
+        self.say(topology, court, cause, since, slot);
+    }
+
+    /// Labels slots with the cause of an impact, or with the announcement that excuses it.
+    pub(super) fn say(&mut self, topology: &Topology, hard: &Court<'_>, cause: Cause, from: i64, to: i64) {
+        let active = self.serving.active;
+        let all: Vec<EndpointIx> = (0..topology.endpoints.len()).collect();
+        let direct = Question { topology, court: hard, bad: &all, active }.region(active).failed;
+        let now = self.next;
+        let start = self.tail_start(now + 1);
+        for slot in from.max(start)..=to {
+            let excused = maintenance::excuses(topology, slot, cause, active, direct);
+            let cause = if excused { Cause::Maintenance } else { cause };
+            let at = usize::try_from(slot - start).unwrap_or(usize::MAX);
+            if let Some(label) = self.tail.get_mut(at).filter(|l| l.active == active) {
+                label.impact = Some(cause);
+            }
+        }
+    }
+
+    pub(super) fn blame(
+        &self,
+        topology: &Topology,
+        evidence: &Evidence,
+        (hard, soft): (&Court<'_>, &Court<'_>),
+        reading: &Reading,
+        onset: i64,
+        slot: i64,
+    ) -> Cause {
+        let early = reading.level == Level::Hard && slot - onset < topology.spans.blame_early;
+        let court = if early { hard } else { soft };
+        let active = self.serving.active;
+        let dns = || {
+            let from = (slot - topology.spans.hard_window + 1).max(self.start);
+            let (mut row, mut failed, mut names) = (Vec::new(), 0u64, 0u64);
+            for s in from..=slot {
+                evidence.row(s, &mut row);
+                for (_, cell) in row.iter().enumerate().filter(|(i, _)| is_entry(topology, *i)) {
+                    failed += u64::from(cell.is_failed());
+                    names += u64::from(cell.is_dns());
+                }
+            }
+            names * 2 > failed
+        };
+        Question { topology, court, bad: &reading.bad, active }.blame(&dns)
+    }
+}
