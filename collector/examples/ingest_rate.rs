@@ -98,7 +98,18 @@ async fn run(load: &Load) -> Result<()> {
         ratio(rows, metrics.commits.get())
     );
     println!("{:.1} bytes a row on disk", ratio(store.disk_bytes(), rows));
-    if metrics.rows_stored.get() == rows && judged == rows { Ok(()) } else { Err(anyhow!("rows are missing")) }
+    let began = SystemClock.elapsed();
+    let mut recovered = 0;
+    for accepted in store.recover(WallTime::from_micros(0)) {
+        recovered += accepted?.rows.len() as u64;
+    }
+    let seconds = SystemClock.elapsed().since(began).as_micros() as f64 / 1e6;
+    println!("{:.0} measurements/s read back as after a start", recovered as f64 / seconds);
+    if metrics.rows_stored.get() == rows && judged == rows && recovered == rows {
+        Ok(())
+    } else {
+        Err(anyhow!("rows are missing"))
+    }
 }
 
 /// One agent: keeps the window full and waits for the last acknowledgement.
