@@ -4,38 +4,32 @@
 //! may, while the memory for decoded rows is taken, or while the committer's queue is full; HTTP/2 then holds the
 //! agent back. Answers go through the mailbox and never wait for this task.
 
+mod greet;
+mod intake;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{Instrument as _, info_span};
 use uitwijk_identity::PeerInfo;
 use uitwijk_model::{BootId, WallTime};
-use uitwijk_proto::columns::Rows;
+use uitwijk_proto::v1::LossReason;
 use uitwijk_proto::v1::{self, from_agent, from_collector};
-use uitwijk_proto::{PROTOCOL_VERSION, v1::LossReason};
-use uitwijk_telemetry::context::set_parent;
 
-use super::check;
 use super::service::{Shared, check_place, expired};
 use super::sessions::Session;
-use super::work::{Claim, IncomingBatch, Lost, Peer, Permits, Work};
+use super::work::{Claim, Lost, Peer, Work};
 use crate::plans::CurrentPlan;
 
-/// How long an agent may take to introduce itself.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest text that describes an agent's software.
-const SOFTWARE_BYTES_MAX: usize = 128;
 /// The longest list of boots in one message.
 const BOOTS_MAX: usize = 4096;
 /// Longer than any process runs.
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
-/// Memory of a decoded row that waits, beside the bytes of its columns.
-const ROW_BYTES: usize = 320;
 
 /// Messages from an agent.
 pub trait Inbound: Send + 'static {
@@ -152,52 +146,6 @@ impl StreamTask {
         end
     }
 
-    /// Hello and welcome.
-    async fn greet(&mut self, inbound: &mut impl Inbound) -> Result<Session, End> {
-        let hello = match tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await {
-            Ok(Ok(Some(v1::FromAgent { message: Some(from_agent::Message::Hello(hello)) }))) => hello,
-            Ok(Ok(Some(_))) => return Err(End::invalid(Status::invalid_argument("the first message must be a Hello"))),
-            Ok(Ok(None)) => return Err(End { reason: "done", status: None }),
-            Ok(Err(status)) => return Err(broken(&status)),
-            Err(_) => return Err(End::of("silent", Status::deadline_exceeded("no Hello within 10 s"))),
-        };
-        check_hello(&hello)?;
-        self.boot = BootId(hello.boot);
-        let admitted = self.shared.sessions.admit(&self.peer, self.boot, self.certificate).await;
-        let session = admitted.map_err(|status| End::of("identity", status))?;
-        let cursors = self.cursors(&hello).await?;
-        let now = self.shared.clock.wall();
-        self.shared.board.connected(&self.peer.agent, &self.peer.vantage, &hello, now);
-        tracing::info!(boot = %self.boot, software = hello.software, "agent connected");
-        self.peer.mailbox.reply(from_collector::Message::Welcome(self.welcome(cursors)));
-        self.earlier = hello.buffered.iter().filter(|range| range.boot != hello.boot).copied().collect();
-        Ok(session)
-    }
-
-    /// What is on disk of the boots that the agent names.
-    async fn cursors(&self, hello: &v1::Hello) -> Result<Vec<v1::Cursor>, End> {
-        let mut boots: Vec<BootId> = hello.buffered.iter().map(|range| BootId(range.boot)).collect();
-        boots.push(self.boot);
-        boots.sort_unstable();
-        boots.dedup();
-        let (reply, cursors) = oneshot::channel();
-        self.hand_over(Work::Cursors(self.peer.agent.clone(), boots, reply)).await?;
-        cursors.await.map_err(|_| End::stopping())
-    }
-
-    fn welcome(&self, cursors: Vec<v1::Cursor>) -> v1::Welcome {
-        let limits = &self.shared.limits;
-        v1::Welcome {
-            protocol_version: PROTOCOL_VERSION,
-            collector: self.shared.collector.clone(),
-            cursors,
-            plan_version: self.plans.borrow().version.as_str().to_owned(),
-            unacknowledged_batches_max: limits.unacknowledged_batches_max,
-            batch_bytes_max: u32::try_from(limits.batch_bytes_max).unwrap_or(u32::MAX),
-            batch_rows_max: limits.batch_rows_max,
-        }
-    }
-
     /// Reads until the agent is done or something is wrong.
     async fn listen(&mut self, inbound: &mut impl Inbound, session: &Session) -> End {
         loop {
@@ -263,62 +211,6 @@ impl StreamTask {
         }
     }
 
-    async fn batch(&mut self, batch: v1::Batch) -> Result<(), End> {
-        check::names_a_range(&batch).map_err(|why| End::invalid(Status::invalid_argument(why)))?;
-        let arrived = self.shared.clock.wall();
-        self.shared.board.contact(&self.peer.agent, arrived);
-        let permits = self.permits(&batch).await?;
-        let span = info_span!("batch", agent = %self.peer.agent, rows = batch.count);
-        set_parent(&span, &batch.traceparent);
-        let checked = span.in_scope(|| self.check(&batch, arrived));
-        self.slow_down(batch.count);
-        let work = IncomingBatch {
-            peer: self.peer.clone(),
-            boot: BootId(batch.boot),
-            first_sequence: batch.first_sequence,
-            count: batch.count,
-            columns: batch.columns,
-            compression: batch.compression,
-            arrived,
-            checked,
-            span,
-            permits,
-        };
-        self.hand_over(Work::Batch(Box::new(work))).await
-    }
-
-    /// Nothing when the batch cannot be decoded: all of it is refused, and the agent may forget it.
-    fn check(&self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
-        match Rows::from_batch(batch, &self.shared.limits.columns()) {
-            Ok(rows) => Some(check::rows(&rows, &self.shared.plans, &self.shared.limits, arrived)),
-            Err(error) => {
-                tracing::warn!(agent = %self.peer.agent, boot = batch.boot, first_sequence = batch.first_sequence,
-                    count = batch.count, %error, "malformed batch refused");
-                None
-            }
-        }
-    }
-
-    /// Waits until this batch may be under way.
-    async fn permits(&self, batch: &v1::Batch) -> Result<Permits, End> {
-        let window = self.window.clone().acquire_owned().await.map_err(|_| End::stopping())?;
-        let kib = (batch.count as usize * ROW_BYTES + batch.columns.len()).div_ceil(1024);
-        let kib = kib.min((self.shared.limits.queue_bytes_max >> 10).max(1));
-        let memory: OwnedSemaphorePermit = (self.shared.memory.clone())
-            .acquire_many_owned(u32::try_from(kib).unwrap_or(u32::MAX))
-            .await
-            .map_err(|_| End::stopping())?;
-        Ok(Permits { _window: Some(window), _memory: Some(memory) })
-    }
-
-    fn slow_down(&mut self, rows: u32) {
-        let rate = self.shared.limits.rows_per_second_max;
-        if rate > 0 {
-            let cost = Duration::from_secs_f64(f64::from(rows) / f64::from(rate));
-            self.next_read = self.next_read.max(Instant::now()) + cost;
-        }
-    }
-
     async fn tombstone(&self, tombstone: v1::Tombstone) -> Result<(), End> {
         let v1::Tombstone { boot, first_sequence, count, reason } = tombstone;
         if boot == 0 || first_sequence == 0 || count == 0 || first_sequence.checked_add(count).is_none() {
@@ -381,26 +273,6 @@ enum Event {
     Message(v1::FromAgent),
     PlanChanged,
     Done,
-}
-
-fn check_hello(hello: &v1::Hello) -> Result<(), End> {
-    if hello.protocol_version != PROTOCOL_VERSION {
-        return Err(End::invalid(Status::failed_precondition(format!(
-            "the agent speaks version {} of the protocol and this collector version {PROTOCOL_VERSION}: \
-             update the older of the two",
-            hello.protocol_version
-        ))));
-    }
-    let wrong = if hello.boot == 0 {
-        "Hello with boot 0: a boot is a random number other than 0".to_owned()
-    } else if hello.software.len() > SOFTWARE_BYTES_MAX {
-        format!("Hello with {} bytes of `software`: allowed are {SOFTWARE_BYTES_MAX}", hello.software.len())
-    } else if hello.buffered.len() > BOOTS_MAX {
-        format!("Hello with {} boots: allowed are {BOOTS_MAX}", hello.buffered.len())
-    } else {
-        return Ok(());
-    };
-    Err(End::invalid(Status::invalid_argument(wrong)))
 }
 
 /// The transport failed, or what came is no message.
