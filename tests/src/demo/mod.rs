@@ -90,7 +90,7 @@ impl<'a> Stage<'a> {
         screen.event("agents", Tone::Plain, &format!("{} processes started", fleet.agents.len()));
         wait_for_agents(&fleet).await?;
         screen.event("agents", Tone::Good, "6 of 6 connected to both collectors");
-        let news = Newsroom::open(&fleet).await?;
+        let news = Newsroom::open(fleet.channels("viewer").await?).await?;
         Ok(Self { screen, fleet, news, slot: options.slot })
     }
 

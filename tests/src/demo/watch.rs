@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::Channel;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
 use uitwijk_proto::v1::{RevisionKind, Verdict, WatchVerdictsRequest};
 
 use super::screen::{Screen, Tone};
 use super::story::Story;
-use crate::fleet::Fleet;
 
 /// Revisions that may wait to be shown.
 const QUEUE_MAX: usize = 1024;
@@ -24,18 +24,18 @@ pub struct Newsroom {
 }
 
 impl Newsroom {
-    /// Watches every collector of the fleet.
+    /// Watches every collector, each over its own connection.
     ///
     /// # Errors
-    /// When one cannot be reached.
-    pub async fn open(fleet: &Fleet) -> anyhow::Result<Self> {
+    /// When one cannot be asked.
+    pub async fn open(collectors: BTreeMap<String, Channel>) -> anyhow::Result<Self> {
         let (sender, published) = mpsc::channel(QUEUE_MAX);
         let stop = CancellationToken::new();
-        for name in fleet.collectors.keys() {
-            let mut client = VerdictsClient::new(fleet.channel(name, "operator").await?);
+        for (name, channel) in collectors {
+            let mut client = VerdictsClient::new(channel);
             let request = WatchVerdictsRequest { service: String::new() };
             let mut stream = client.watch(request).await.context("watch verdicts")?.into_inner();
-            let (name, sender) = (name.clone(), sender.clone());
+            let sender = sender.clone();
             tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
                 while let Ok(Some(verdict)) = stream.message().await {
                     if sender.send((name.clone(), verdict)).await.is_err() {

@@ -180,9 +180,20 @@ impl Fleet {
     /// When the collector cannot be reached.
     pub async fn channel(&self, collector: &str, who: &str) -> anyhow::Result<Channel> {
         let address = self.collectors.get(collector).with_context(|| format!("no collector {collector}"))?.address;
-        let credentials = self.pki.credentials(who)?;
         let url = format!("https://{address}");
-        Ok(uitwijk_identity::channel(&url, credentials, ClientOptions::default()).await?)
+        Ok(uitwijk_identity::channel(&url, self.pki.credentials(who)?, ClientOptions::default()).await?)
+    }
+
+    /// A connection to each collector.
+    ///
+    /// # Errors
+    /// When one cannot be reached.
+    pub async fn channels(&self, who: &str) -> anyhow::Result<BTreeMap<String, Channel>> {
+        let mut channels = BTreeMap::new();
+        for name in self.collectors.keys() {
+            channels.insert(name.clone(), self.channel(name, who).await?);
+        }
+        Ok(channels)
     }
 
     /// Stops agents, then collectors, in the orderly way.

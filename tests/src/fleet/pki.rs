@@ -51,11 +51,7 @@ impl Pki {
 
     /// The files of a name.
     pub fn files(&self, name: &str) -> TlsFiles {
-        TlsFiles {
-            ca_file: self.dir.join("ca.pem"),
-            cert_file: self.dir.join(format!("{name}.pem")),
-            key_file: self.dir.join(format!("{name}.key")),
-        }
+        files(&self.dir, name)
     }
 
     /// What a name shows on a connection.
@@ -63,8 +59,24 @@ impl Pki {
     /// # Errors
     /// When its files cannot be read.
     pub fn credentials(&self, name: &str) -> anyhow::Result<Arc<Credentials>> {
-        Ok(Credentials::load(&self.files(name), Arc::new(SystemClock))?)
+        credentials(&self.dir, name)
     }
+}
+
+fn files(dir: &Path, name: &str) -> TlsFiles {
+    TlsFiles {
+        ca_file: dir.join("ca.pem"),
+        cert_file: dir.join(format!("{name}.pem")),
+        key_file: dir.join(format!("{name}.key")),
+    }
+}
+
+/// What a name shows on a connection, from a directory that a [`Pki`] made.
+///
+/// # Errors
+/// When its files cannot be read.
+pub fn credentials(dir: &Path, name: &str) -> anyhow::Result<Arc<Credentials>> {
+    Ok(Credentials::load(&files(dir, name), Arc::new(SystemClock))?)
 }
 
 /// Long enough for any trial, short enough to be worthless when found.
