@@ -11,7 +11,7 @@ const FLEETS_MAX: u32 = 2;
 static RUNNING: Mutex<u32> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 
-/// Plays one story at twice the demo's pace.
+/// Plays one story at the demo's pace.
 fn check(outage: &str) {
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     while *running == FLEETS_MAX {
@@ -22,7 +22,7 @@ fn check(outage: &str) {
 
     let dir = tempfile::tempdir().expect("a directory can be made");
     let demo = Command::new(env!("CARGO_BIN_EXE_uitwijk-fleet"))
-        .args(["demo", "--exit", "--slot", "500ms", "--outage", outage, "--dir"])
+        .args(["demo", "--exit", "--outage", outage, "--dir"])
         .arg(dir.path())
         .output();
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;

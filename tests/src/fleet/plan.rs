@@ -29,7 +29,8 @@ pub fn plan_yaml(sites: &Sites, world_ca: &Path, slot: Duration) -> String {
             let _ = writeln!(plan, "  {}: {region}/{zone}", agent_name(region, zone));
         }
     }
-    let timeout = Millis(CONTRACT_TIMEOUT_MS * slot_ms / CONTRACT_SLOT_MS);
+    // A timeout may not be longer than a slot; scaled down it would measure how busy this machine is.
+    let timeout = Millis(CONTRACT_TIMEOUT_MS.min(slot_ms));
     let ca = world_ca.display();
     let _ = write!(plan, "defaults:\n  probe:\n    timeout: {timeout}\n    tls_options: {{ ca_file: \"{ca}\" }}\n");
     let _ =
