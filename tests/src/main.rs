@@ -47,8 +47,8 @@ enum Command {
         /// Simulated agents, 1 to 10000.
         #[arg(long, default_value_t = 6)]
         agents: u32,
-        /// Targets that each measures in each slot.
-        #[arg(long, default_value_t = 3000)]
+        /// Targets that each measures in each slot of 100 ms.
+        #[arg(long, default_value_t = 5000)]
         targets: u32,
         /// How long to send.
         #[arg(long, default_value = "10s")]

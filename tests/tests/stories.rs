@@ -57,7 +57,7 @@ fn a_partner_that_goes_down_is_no_reason_to_switch() {
 }
 
 #[test]
-fn a_vantage_that_loses_its_network_blames_nobody_else() {
+fn a_vantage_that_sees_everything_fail_blames_nobody_else() {
     check("vantage");
 }
 

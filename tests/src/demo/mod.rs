@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use uitwijk_model::{Clock as _, SystemClock};
 use uitwijk_proto::v1::fleet_client::FleetClient;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
-use uitwijk_proto::v1::{AgentState, GetVerdictRequest, ListAgentsRequest, Verdict};
+use uitwijk_proto::v1::{AgentState, GetVerdictRequest, ListAgentsRequest, Need, Verdict};
 
 pub mod screen;
 pub mod story;
@@ -158,8 +158,12 @@ impl<'a> Stage<'a> {
         for (collector, verdict) in &verdicts {
             let mut client = VerdictsClient::new(self.fleet.channel(collector, "viewer").await?);
             let request = GetVerdictRequest { episode: verdict.episode.clone(), revision: 0 };
-            let verdict = client.get(request).await?.into_inner().verdict.context("the answer has a verdict")?;
-            full.push(((*collector).to_owned(), verdict));
+            let answer = client.get(request).await?.into_inner();
+            let first = answer.revisions.iter().find(|v| v.need() == story.need && v.cause() == story.cause);
+            if let Some(first) = first {
+                self.screen.event("delay", Tone::Plain, &self.delay(collector, first, outage_us));
+            }
+            full.push(((*collector).to_owned(), answer.verdict.context("the answer has a verdict")?));
         }
         if let Some((_, verdict)) = full.first() {
             self.screen.block(&verdict.explanation);
@@ -168,6 +172,12 @@ impl<'a> Stage<'a> {
         let same = full.windows(2).all(|pair| conclusion(&pair[0].1) == conclusion(&pair[1].1));
         for (collector, verdict) in &full {
             self.screen.event("conclusion", Tone::Plain, &format!("{collector}: {}", conclusion(verdict)));
+        }
+        if story.need != Need::Needed
+            && let Some((collector, v)) = self.news.calls_for_a_switch()
+        {
+            self.screen.event("wrong", Tone::Bad, &format!("{collector} calls for a switch of {}", v.service));
+            return Ok(false);
         }
         match (right, same) {
             (true, true) => {
@@ -181,6 +191,14 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(right && same)
+    }
+
+    /// How long it took until the verdict of the story was first said.
+    fn delay(&self, collector: &str, first: &Verdict, outage_us: i64) -> String {
+        let micros = u64::try_from(first.decided_us - outage_us).unwrap_or(0);
+        let slots = Duration::from_micros(micros).as_secs_f64() / self.slot.as_secs_f64();
+        let beyond = first.publish_delay_ms.map_or_else(String::new, |ms| format!(", {ms} ms after it could be said"));
+        format!("{collector}: first said {slots:.0} slots after the outage began{beyond}")
     }
 
     async fn tell_stored(&self) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ pub enum Outage {
     Zone,
     /// The chain partner goes down, for both regions alike.
     Partner,
-    /// One agent loses its network: it sees everything fail, alone.
+    /// One agent loses its name service: it sees everything fail, alone.
     Vantage,
     /// Both regions go down.
     Both,
@@ -114,8 +114,12 @@ impl Outage {
             ),
             Self::Vantage => (
                 &[
-                    (Slots(0), &[Resolver("ie-2", false)], "agent ie-2 loses its network"),
-                    (Slots(40), &[Resolver("ie-2", true)], "agent ie-2 has its network back"),
+                    (
+                        Slots(0),
+                        &[Resolver("ie-2", false)],
+                        "agent ie-2 loses its name service and sees everything fail",
+                    ),
+                    (Slots(40), &[Resolver("ie-2", true)], "agent ie-2 has its name service back"),
                 ],
                 Need::NotNeeded,
                 Cause::VantageFault,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
-use uitwijk_proto::v1::{RevisionKind, Verdict, WatchVerdictsRequest};
+use uitwijk_proto::v1::{Need, RevisionKind, Verdict, WatchVerdictsRequest};
 
 use super::screen::{Screen, Tone};
 use super::story::Story;
@@ -73,6 +73,12 @@ impl Newsroom {
             }
         }
         found
+    }
+
+    /// The first verdict on any service that calls for a switch, whoever said it.
+    pub fn calls_for_a_switch(&self) -> Option<(&str, &Verdict)> {
+        let needed = |v: &Verdict| v.need() == Need::Needed;
+        self.latest.iter().find(|(_, v)| needed(v)).map(|((collector, _), v)| (collector.as_str(), v))
     }
 
     fn take(&mut self, screen: &Screen, collector: &str, verdict: Verdict) {

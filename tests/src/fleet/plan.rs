@@ -95,7 +95,7 @@ fn regional(service: &str, path: &str, sites: &Sites) -> String {
 }
 
 /// The contract's policy with its lengths of time scaled to the slot; nothing else changes.
-fn policy_yaml(slot_ms: u64) -> String {
+pub fn policy_yaml(slot_ms: u64) -> String {
     let (standard, scaled) = (Policy::default(), Policy::default().scaled(slot_ms, CONTRACT_SLOT_MS));
     let fields = |p: &Policy| serde_json::to_value(p).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
     let (standard, scaled) = (fields(&standard), fields(&scaled));

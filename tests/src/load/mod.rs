@@ -5,8 +5,10 @@
 //!     batches made beforehand, only their times change         check, dedup, sync, acknowledge, judge
 //! ```
 //!
-//! A measurement counts when its acknowledgement is back, that is after the collector's sync. Event time runs faster than the
-//! clock: it begins in the past and never reaches the present, so that every rate can be tried with any number of targets.
+//! A measurement counts when its acknowledgement is back, that is after the collector's sync. Slots are 100 ms long and follow the
+//! clock, so agents times targets times ten is the rate that is offered, and the judge publishes as it would live. What a
+//! collector cannot take in time comes late; the lag at the end says by how much. Every measurement is up: an outage costs the
+//! judge more, which its own benchmark shows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use uitwijk_identity::{ClientOptions, Credentials, Identity, Role, TlsFiles};
@@ -27,6 +30,7 @@ mod traffic;
 use crate::fleet::pki::Pki;
 use crate::fleet::process::{Process, Program};
 use crate::fleet::{COLLECTORS, config};
+use crate::world::forward::forward;
 use cost::Cost;
 use traffic::{Shape, Traffic};
 
@@ -56,6 +60,8 @@ pub struct Figures {
     pub elapsed: Duration,
     /// What the collector spent on it.
     pub cost: Cost,
+    /// Slots' worth of services that the judge went through.
+    pub judgements: u64,
 }
 
 impl Figures {
@@ -63,10 +69,12 @@ impl Figures {
     pub fn line(&self, options: &LoadOptions) -> String {
         let millions = self.acknowledged as f64 / 1e6;
         format!(
-            "ingest: {:.0} measurements/s acknowledged after sync, {:.2} CPU s per million in the collector, \
-             {} MiB RSS, {} bytes on disk per measurement, {} agents x {} targets, {:.1} s",
+            "ingest: {:.0} measurements/s acknowledged after sync of {} offered, {:.2} CPU s per million in the \
+             collector, {} turns of the judge, {} MiB RSS, {} bytes on disk per measurement, {} agents x {} targets, {:.1} s",
             self.acknowledged as f64 / self.elapsed.as_secs_f64(),
+            u64::from(options.agents) * u64::from(options.targets) * 10,
             self.cost.cpu.as_secs_f64() / millions,
+            self.judgements,
             self.cost.rss_bytes >> 20,
             self.cost.disk_bytes / self.acknowledged.max(1),
             options.agents,
@@ -88,7 +96,8 @@ pub async fn run(options: &LoadOptions) -> anyhow::Result<Figures> {
     let pki = Pki::create(&options.dir.join("pki"))?;
     std::fs::write(options.dir.join("plan.yaml"), shape.plan_yaml())?;
     let mut collector = start_collector(options, &pki)?;
-    let url = format!("https://{}", collector.ready().await?.listen.context("a collector tells where it listens")?);
+    let ready = collector.ready().await?;
+    let url = format!("https://{}", ready.listen.context("a collector tells where it listens")?);
 
     let shape = Arc::new(shape);
     let acknowledged = Arc::new(AtomicU64::new(0));
@@ -108,10 +117,21 @@ pub async fn run(options: &LoadOptions) -> anyhow::Result<Figures> {
     }
     let elapsed = begun.elapsed();
     let cost = Cost::of(&collector, &options.dir.join("data"))?.since(before);
+    let judgements = judgements(ready.admin).await?;
     collector.stop(Duration::from_secs(60)).await?;
     let acknowledged = acknowledged.load(Ordering::Relaxed);
     anyhow::ensure!(acknowledged > 0, "nothing was acknowledged");
-    Ok(Figures { acknowledged, elapsed, cost })
+    anyhow::ensure!(judgements > 0, "the judge was never asked, so these would be figures without it");
+    Ok(Figures { acknowledged, elapsed, cost, judgements })
+}
+
+/// How often the judge was asked, from the collector's own metrics.
+async fn judgements(admin: std::net::SocketAddr) -> anyhow::Result<u64> {
+    let answer = forward(admin, "localhost", "/metrics", Duration::from_secs(10)).await?;
+    let text = answer.into_body().collect().await?.to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    let count = text.lines().find_map(|line| line.strip_prefix("uitwijk_collector_judge_seconds_count "));
+    count.context("the collector has no metric judge_seconds")?.trim().parse().context("read the metric judge_seconds")
 }
 
 fn start_collector(options: &LoadOptions, pki: &Pki) -> anyhow::Result<Process> {
@@ -121,7 +141,9 @@ fn start_collector(options: &LoadOptions, pki: &Pki) -> anyhow::Result<Process> 
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let path = options.dir.join("collector.yaml");
     let (data, plan) = (options.dir.join("data"), options.dir.join("plan.yaml"));
-    std::fs::write(&path, config::collector(name, any, any, &data, &plan, &files))?;
+    // Nothing was kept while the collector was away, so it need not wait for it.
+    let text = config::collector(name, any, any, &data, &plan, &files) + "judging: { catch_up_max: 0s }\n";
+    std::fs::write(&path, text)?;
     let args = vec!["--config".into(), path.into()];
     let (binary, dir) = (options.binary.clone(), options.dir.join("log"));
     Program { binary, part: "collector", args, name: name.to_owned(), dir, env: Vec::new() }.start()
@@ -149,7 +171,7 @@ async fn stream(
     };
     let room = Arc::new(Semaphore::new(window));
     let (sizes, mut sent) = mpsc::unbounded_channel();
-    let traffic = Traffic::new(shape, agent, boot, SystemClock.wall());
+    let traffic = Traffic::new(shape, boot, SystemClock.wall());
     let sending = tokio::spawn(send(traffic, sender, room.clone(), sizes, until));
 
     // A batch is acknowledged when the cursor has passed its end; then there is room for another.
@@ -195,6 +217,8 @@ async fn send(
 ) -> anyhow::Result<mpsc::Sender<FromAgent>> {
     while tokio::time::Instant::now() < until {
         room.acquire().await?.forget();
+        let early = traffic.due().micros_since(SystemClock.wall());
+        tokio::time::sleep(Duration::from_micros(u64::try_from(early).unwrap_or(0))).await;
         let batch = traffic.next_batch();
         sizes.send(batch.first_sequence + u64::from(batch.count))?;
         sender.send(FromAgent { message: Some(from_agent::Message::Batch(batch)) }).await?;

@@ -13,8 +13,9 @@ use uitwijk_proto::v1::{Batch, Books, Columns, Compression, Heartbeat};
 /// Endpoints of one service; each has three targets.
 const ENDPOINTS_PER_SERVICE: u32 = 10;
 const TARGETS_PER_ENDPOINT: u32 = 3;
-/// Event time begins so long ago.
-const BEGIN_AGO: Millis = Millis::from_secs(23 * 3600);
+/// The shortest slot there is: a hundred times the contract's rate from the same number of targets, with every length of time
+/// in the policy a hundredth.
+const SLOT_MS: u64 = 100;
 
 /// How many of what.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Shape {
         anyhow::ensure!((1..=10_000).contains(&agents), "{agents} agents are out of range: 1 to 10000");
         anyhow::ensure!((1..=8192).contains(&rows), "{rows} rows in a batch are out of range: 1 to 8192");
         let endpoints = targets.div_ceil(TARGETS_PER_ENDPOINT).max(1);
-        let slot = SlotLength::new(Millis::from_secs(10))?;
+        let slot = SlotLength::new(Millis(SLOT_MS))?;
         let mut shape = Self { agents, endpoints, slot_batches: Vec::new(), slot };
         let measurements = shape.one_slot();
         shape.slot_batches = measurements.chunks(rows as usize).map(columns::encode).collect();
@@ -44,7 +45,7 @@ impl Shape {
 
     /// A plan with so many agents and targets; nothing is ever probed at its addresses.
     pub(super) fn plan_yaml(&self) -> String {
-        let mut plan = String::from("name: load\nrevision: 1\nslot: 10s\nregions:\n");
+        let mut plan = format!("name: load\nrevision: 1\nslot: {}\nregions:\n", self.slot.millis());
         for region in crate::world::REGIONS {
             let _ = writeln!(plan, "  {region}: [1, 2, 3]");
         }
@@ -69,6 +70,7 @@ impl Shape {
                  IE: \"https://ie.invalid/\" }}, global: \"https://public.invalid/\" }}"
             );
         }
+        plan.push_str(&crate::fleet::plan::policy_yaml(SLOT_MS));
         plan
     }
 
@@ -78,7 +80,7 @@ impl Shape {
             let service = endpoint / ENDPOINTS_PER_SERVICE;
             for (place, served) in [("NL", "NL"), ("IE", "IE"), ("public", "NL")] {
                 let n = u64::try_from(rows.len()).unwrap_or(0);
-                let scheduled = WallTime::from_micros(i64::try_from(n % 10_000 * 1000).unwrap_or(0));
+                let scheduled = WallTime::from_micros(i64::try_from(n % SLOT_MS * 1000).unwrap_or(0));
                 rows.push(Measurement {
                     target: TargetId::from_wire(&format!("s{service}/e{endpoint}@{place}")),
                     slot: Slot(0),
@@ -126,9 +128,14 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) fn new(shape: Arc<Shape>, _agent: u32, boot: BootId, now: WallTime) -> Self {
-        let slot = shape.slot.slot_of(now.minus(BEGIN_AGO));
+    pub(super) fn new(shape: Arc<Shape>, boot: BootId, now: WallTime) -> Self {
+        let slot = shape.slot.slot_of(now).plus(1);
         Self { shape, boot, slot, next: 0, sequence: 1, heartbeat_due: false }
+    }
+
+    /// When the next batch may go: an attempt cannot be delivered before the slot that it belongs to is over.
+    pub(super) fn due(&self) -> WallTime {
+        self.shape.slot.start_of(self.slot.plus(1))
     }
 
     pub(super) fn next_batch(&mut self) -> Batch {

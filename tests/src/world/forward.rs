@@ -10,8 +10,8 @@ use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// More than any site of the world answers.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// More than any site of the world, or a page of metrics, answers.
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Asks `to` for the same path and host over plain HTTP, on a connection of its own.
 ///
