@@ -109,9 +109,9 @@ impl<'a> Stage<'a> {
             let tone = if sentence.contains("down") || sentence.contains("loses") { Tone::Bad } else { Tone::Good };
             self.screen.event("world", tone, sentence);
         }
-        let slack = self.slack_us();
+        let amid_us = self.amid_us(outage_us);
         let both_settled = |news: &Newsroom| {
-            let verdicts = news.covering(story.service, outage_us, slack);
+            let verdicts = news.covering(story.service, amid_us);
             verdicts.len() == COLLECTORS.len() && verdicts.values().all(|v| is_settled(v) && v.to_us.is_some())
         };
         self.news.show(self.screen, self.slot * FINAL_SLOTS_MAX, both_settled).await;
@@ -120,12 +120,12 @@ impl<'a> Stage<'a> {
     }
 
     async fn wait(&mut self, when: When, story: &Story, outage_us: i64) {
-        let slack = self.slack_us();
+        let amid_us = self.amid_us(outage_us);
         match when {
             When::Slots(n) => self.news.show(self.screen, self.slot * n, |_| false).await,
             When::Verdict(more, at_most) => {
                 let published = |news: &Newsroom| {
-                    let verdicts = news.covering(story.service, outage_us, slack);
+                    let verdicts = news.covering(story.service, amid_us);
                     verdicts.len() == COLLECTORS.len() && verdicts.values().all(|v| is_of(story, v))
                 };
                 self.news.show(self.screen, self.slot * at_most, published).await;
@@ -134,9 +134,9 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// How far the start of an episode may lie from the moment at which the world broke.
-    fn slack_us(&self) -> i64 {
-        i64::try_from((self.slot * 8).as_micros()).unwrap_or(i64::MAX)
+    /// A moment at which every outage is well under way: the verdict of the story is the one that covers it.
+    fn amid_us(&self, outage_us: i64) -> i64 {
+        outage_us.saturating_add(i64::try_from((self.slot * 8).as_micros()).unwrap_or(i64::MAX))
     }
 
     fn apply(&mut self, turn: Turn) -> anyhow::Result<()> {
@@ -152,8 +152,7 @@ impl<'a> Stage<'a> {
 
     /// Prints the evidence of the verdict and whether it is the right one, twice.
     async fn conclude(&mut self, story: &Story, outage_us: i64) -> anyhow::Result<bool> {
-        let slack = self.slack_us();
-        let verdicts = self.news.covering(story.service, outage_us, slack);
+        let verdicts = self.news.covering(story.service, self.amid_us(outage_us));
         let mut full = Vec::new();
         for (collector, verdict) in &verdicts {
             let mut client = VerdictsClient::new(self.fleet.channel(collector, "viewer").await?);

@@ -58,21 +58,11 @@ impl Newsroom {
         }
     }
 
-    /// The latest revision on an episode of a service that covers a moment, as each collector has it.
-    pub fn covering(&self, service: &str, at_us: i64, slack_us: i64) -> BTreeMap<&str, &Verdict> {
-        let mut found: BTreeMap<&str, &Verdict> = BTreeMap::new();
-        for ((collector, _), verdict) in &self.latest {
-            let begins = verdict.from_us <= at_us + slack_us;
-            let lasts = verdict.to_us.is_none_or(|to| to > at_us);
-            if verdict.service == service && begins && lasts {
-                // The earliest of several that cover it.
-                let earlier = found.get(collector.as_str()).is_none_or(|v| verdict.from_us < v.from_us);
-                if earlier {
-                    found.insert(collector, verdict);
-                }
-            }
-        }
-        found
+    /// The latest revision on the episode of a service that covers a moment, as each collector has it.
+    pub fn covering(&self, service: &str, at_us: i64) -> BTreeMap<&str, &Verdict> {
+        let covers = |v: &Verdict| v.from_us <= at_us && v.to_us.is_none_or(|to| to > at_us);
+        let found = self.latest.iter().filter(|(_, v)| v.service == service && covers(v));
+        found.map(|((collector, _), v)| (collector.as_str(), v)).collect()
     }
 
     /// The first verdict on any service that calls for a switch, whoever said it.
