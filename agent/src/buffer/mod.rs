@@ -63,6 +63,9 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// How often it is looked whether the owner still lives.
+const BROKEN_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+
 impl Buffer {
     /// Opens the buffer and begins a boot. Reads and writes files, so call it where blocking is allowed.
     ///
@@ -158,7 +161,22 @@ impl Buffer {
     pub async fn sync(&self) -> bool {
         let (done, synced) = oneshot::channel();
         self.inner.shared.inbox.sync(done);
-        synced.await.unwrap_or(false)
+        tokio::select! {
+            synced = synced => synced.unwrap_or(false),
+            () = self.broken() => false,
+        }
+    }
+
+    /// Waits until the owner of the buffer has ended though nobody closed the buffer: measurements get nowhere any more.
+    pub async fn broken(&self) {
+        while !self.is_broken() {
+            tokio::time::sleep(BROKEN_EVERY).await;
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(JoinHandle::is_finished) && !self.inner.shared.is_closed()
     }
 
     /// A reader for one collector, at its cursor; `None` when no such collector is configured. One at a time.
@@ -213,7 +231,11 @@ impl Buffer {
     pub async fn close(&self) {
         self.inner.shared.inbox.close();
         let mut progress = self.inner.shared.watch();
-        while !self.inner.shared.is_closed() && progress.changed().await.is_ok() {}
+        let closed = async { while !self.inner.shared.is_closed() && progress.changed().await.is_ok() {} };
+        tokio::select! {
+            () = closed => {}
+            () = self.broken() => tracing::error!("the buffer could not be closed in order: its owner had panicked"),
+        }
     }
 }
 

@@ -181,9 +181,17 @@ impl Faults {
         self.fail_after(if full { 0 } else { i64::MAX });
     }
 
+    /// Lets the owner of the buffer panic at its next write.
+    #[cfg(test)]
+    pub(super) fn panic_next(&self) {
+        self.left.store(-1, Ordering::SeqCst);
+    }
+
     /// Fails where a full disk would.
     pub(super) fn check(&self) -> std::io::Result<()> {
         let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left - i64::from(left > 0)));
+        #[cfg(test)]
+        assert_ne!(left, Ok(-1), "a panic on demand");
         if left.is_ok_and(|left| left > 0) { Ok(()) } else { Err(std::io::ErrorKind::StorageFull.into()) }
     }
 }

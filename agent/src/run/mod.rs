@@ -61,17 +61,26 @@ async fn serve(config: Config, sources: Sources, ready_file: Option<PathBuf>) ->
     if let Some(path) = &ready_file {
         prepare::write_ready_file(path, agent.admin_address())?;
     }
-    let signal = loop {
-        match signals.next().await {
-            Signal::Stop(name) => break name,
+    let end = loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            part = agent.broken() => {
+                tracing::error!(part, "a part of the agent ended by itself; the agent ends, so that it can be started again");
+                break ExitCode::FAILURE;
+            }
+        };
+        match signal {
+            Signal::Stop(signal) => {
+                tracing::info!(signal, "stopping in order; a second signal stops at once");
+                break ExitCode::SUCCESS;
+            }
             Signal::Reload => agent.reload().await,
         }
     };
-    tracing::info!(signal, "stopping in order; a second signal stops at once");
     tokio::select! {
         () = agent.stop() => {
             tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
+            Ok(end)
         }
         name = second_stop(&mut signals) => {
             tracing::warn!(signal = name, "stopping at once; attempts that ran are not written down");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uitwijk_model::{Clock, Millis, PlanVersion, SlotLength};
 use uitwijk_proto::v1;
@@ -41,7 +41,8 @@ pub(super) struct Agent {
     admin: SocketAddr,
     buffer: Buffer,
     health: Health,
-    schedule: JoinHandle<ToBuffer>,
+    /// One task; a set, because it may be waited for twice.
+    schedule: JoinSet<ToBuffer>,
     uplinks: JoinSet<()>,
     urls: Vec<watch::Sender<String>>,
     /// Everything that has no order of its own at the end.
@@ -90,7 +91,9 @@ impl Agent {
         let stops = Stops::default();
         let mut others = JoinSet::new();
         let (plan, work, version) = plans(&config, &me, &common);
-        let (schedule, complete) = schedule(&config, &me, &common, work, &stops);
+        let (runner, complete) = schedule(&config, &me, &common, work);
+        let mut schedule = JoinSet::new();
+        schedule.spawn(runner.run(stops.schedule.clone()));
         let (news, received) = mpsc::channel(NEWS_MAX);
         others.spawn(plan.run(received));
         let context = uplink_context(&config, &me, &common, complete, version, news, &stops);
@@ -135,12 +138,25 @@ impl Agent {
         }
     }
 
+    /// Waits until a part ends that must not end while the agent runs, and names it. An agent that goes on without it would
+    /// look alive and measure or deliver nothing.
+    pub(super) async fn broken(&mut self) -> &'static str {
+        tokio::select! {
+            () = ended(&mut self.schedule) => "schedule",
+            () = ended(&mut self.uplinks) => "uplink",
+            () = ended(&mut self.others) => "plans, admin server or watcher",
+            () = self.buffer.broken() => "buffer",
+        }
+    }
+
     /// Stops in order.
     pub(super) async fn stop(mut self) {
         self.health.set("running", Err("the agent is stopping".to_owned()));
         self.stops.schedule.cancel();
-        if let Err(error) = (&mut self.schedule).await {
-            tracing::error!(%error, "the schedule broke");
+        while let Some(ended) = self.schedule.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the schedule broke");
+            }
         }
         if !self.buffer.sync().await {
             tracing::warn!("the last measurements are not on disk");
@@ -155,6 +171,15 @@ impl Agent {
         self.stops.others.cancel();
         let _ = tokio::time::timeout(END_WITHIN, join_all(&mut self.others)).await;
         self.buffer.close().await;
+    }
+}
+
+/// Waits until a task of the set ends; forever when there is none.
+async fn ended<T: 'static>(tasks: &mut JoinSet<T>) {
+    match tasks.join_next().await {
+        Some(Err(error)) => tracing::error!(%error, "a task broke"),
+        Some(Ok(_)) => {}
+        None => std::future::pending().await,
     }
 }
 
@@ -221,8 +246,7 @@ fn schedule(
     me: &Me,
     common: &Common,
     work: watch::Receiver<Work>,
-    stops: &Stops,
-) -> (JoinHandle<ToBuffer>, watch::Receiver<Complete>) {
+) -> (Runner<ToBuffer>, watch::Receiver<Complete>) {
     let selfcheck = common.selfcheck.clone();
     let options = RunnerOptions {
         agent: me.agent.clone(),
@@ -238,8 +262,7 @@ fn schedule(
         metrics: common.metrics.clone(),
         selfcheck: common.selfcheck.clone(),
     };
-    let (runner, complete) = Runner::new(options, work, recorder);
-    (tokio::spawn(runner.run(stops.schedule.clone())), complete)
+    Runner::new(options, work, recorder)
 }
 
 fn uplink_context(
@@ -299,4 +322,20 @@ fn watchers(others: &mut JoinSet<()>, config: &Config, me: &Me, common: &Common,
             tracing::error!(%error, "nobody looks at the certificate files any more");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_noticed_and_an_empty_set_is_not() {
+        let mut none: JoinSet<()> = JoinSet::new();
+        let waited = tokio::time::timeout(Duration::from_millis(20), ended(&mut none)).await;
+        assert!(waited.is_err(), "nothing can end where there is nothing");
+        let mut one = JoinSet::new();
+        one.spawn(async { panic!("on purpose") });
+        one.spawn(std::future::pending::<()>());
+        tokio::time::timeout(Duration::from_secs(5), ended(&mut one)).await.expect("a panic is noticed");
+    }
 }

@@ -165,3 +165,19 @@ async fn a_collector_that_left_is_forgotten_and_a_new_one_gets_what_is_kept() {
     assert_eq!(received.rows, (11..21).map(|sequence| (first, sequence)).collect());
     assert_eq!(drain(&buffer, "col-nl").await.told.len(), 0);
 }
+
+#[tokio::test]
+async fn a_buffer_whose_owner_panicked_says_so_and_keeps_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path(), &["col-nl"]);
+    let faults = options.faults.clone();
+    let (buffer, _) = Buffer::open(options).unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), buffer.broken()).await.is_err(), "it is not broken");
+    faults.panic_next();
+    buffer.append(measurements(3));
+    let bounded = Duration::from_secs(10);
+    let synced = tokio::time::timeout(bounded, buffer.sync()).await.expect("a sync ends");
+    assert!(!synced, "nothing was synced");
+    tokio::time::timeout(bounded, buffer.broken()).await.expect("it is broken");
+    tokio::time::timeout(bounded, buffer.close()).await.expect("a close ends");
+}
