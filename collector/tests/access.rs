@@ -198,6 +198,12 @@ async fn questions_about_nothing_say_what_there_is() {
         page_token: page_token.to_owned(),
         ..v1::ListVerdictsRequest::default()
     };
+    let of = |service: &str| v1::ListVerdictsRequest { service: service.to_owned(), ..Default::default() };
+    note(client.list(of("exchang")).await.unwrap_err());
+    assert!(client.list(of("exchange")).await.is_ok(), "it is known, and nothing was ever wrong with it");
+    let watched = |service: &str| v1::WatchVerdictsRequest { service: service.to_owned() };
+    note(client.watch(watched("exchang")).await.map(drop).unwrap_err());
+    note(client.watch(watched("no name")).await.map(drop).unwrap_err());
     note(client.list(list(1001, "")).await.unwrap_err());
     note(client.list(list(0, "gibberish")).await.unwrap_err());
     let mut client = MeasurementsClient::new(home.channel(&running, &viewer()).await);

@@ -137,7 +137,8 @@ fn measurements_of_queries() {
         page_token: "next".into(),
     };
     check("query_request", &request);
-    check("query_response", &v1::QueryResponse { measurements: vec![kept], next_page_token: "next".into() });
+    let next_page_token = "next".into();
+    check("query_response", &v1::QueryResponse { measurements: vec![kept], next_page_token, damaged_records: 0 });
 }
 
 fn books() -> v1::Books {

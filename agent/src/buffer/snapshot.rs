@@ -145,12 +145,14 @@ impl Shared {
         books
     }
 
+    /// What each boot still has for a collector, and the running boot even when that is nothing: a collector that lost its
+    /// store learns from it how much it will not get again.
     pub(super) fn ranges(&self, collector: &str) -> Vec<v1::BootRange> {
         let picture = self.picture();
         let range = |boot: &super::ledger::Boot| {
             let account = boot.accounts.get(collector)?;
             let held = v1::BootRange { boot: boot.id.0, first_sequence: account.cursor, next_sequence: boot.next };
-            (account.cursor < boot.next).then_some(held)
+            (account.cursor < boot.next || boot.id == self.boot).then_some(held)
         };
         picture.ledger.boots.iter().filter_map(range).collect()
     }

@@ -50,7 +50,7 @@ impl v1::measurements_server::Measurements for MeasurementsApi {
         .await?;
         let measurements = page.rows.iter().map(|row| columns::to_message(&row.record, row.stored)).collect();
         let next_page_token = page.next_page_token.unwrap_or_default();
-        Ok(Response::new(v1::QueryResponse { measurements, next_page_token }))
+        Ok(Response::new(v1::QueryResponse { measurements, next_page_token, damaged_records: page.damaged }))
     }
 }
 

@@ -52,6 +52,9 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
         let size = PAGE.of(request.page_size)?;
         let Range { from, to } = Range::of(request.from_us, request.to_us)?;
         let service = (!request.service.is_empty()).then_some(request.service);
+        if let Some(service) = &service {
+            self.check_past_or_present(service).await?;
+        }
         let filter = Filter { service, from, to };
         let after = match request.page_token.as_str() {
             "" => None,
@@ -84,6 +87,9 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
 
     async fn watch(&self, request: Request<v1::WatchVerdictsRequest>) -> Answer<Self::WatchStream> {
         let service = request.into_inner().service;
+        if !service.is_empty() {
+            self.check_planned(&service)?;
+        }
         let place = self.watchers.clone().try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
                 "{} watchers are there already (limits.watchers_max)",
@@ -106,12 +112,7 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
     async fn timeline(&self, request: Request<v1::TimelineRequest>) -> Answer<v1::TimelineResponse> {
         let request = request.into_inner();
         let Range { from, to } = Range::of(request.from_us, request.to_us)?;
-        let service = ServiceId::new(&request.service).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let plan = self.plans.current();
-        if !plan.plan.services.contains_key(&service) {
-            let known: Vec<&str> = plan.plan.services.keys().map(ServiceId::as_str).collect();
-            return Err(Status::not_found(format!("no service {service} in the plan: there are {}", known.join(", "))));
-        }
+        let service = self.check_planned(&request.service)?;
         let (from, to) =
             (from.unwrap_or(WallTime::from_micros(i64::MIN)), to.unwrap_or(WallTime::from_micros(i64::MAX)));
         let timeline = self.judging.timeline(service, from, to).await.ok_or_else(stopping)?;
@@ -123,6 +124,25 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
 }
 
 impl VerdictsApi {
+    /// The service of the plan that has this name.
+    fn check_planned(&self, name: &str) -> Result<ServiceId, Status> {
+        let service = ServiceId::new(name).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let plan = self.plans.current();
+        if plan.plan.services.contains_key(&service) {
+            return Ok(service);
+        }
+        let known: Vec<&str> = plan.plan.services.keys().map(ServiceId::as_str).collect();
+        Err(Status::not_found(format!("no service {service} in the plan: there are {}", known.join(", "))))
+    }
+
+    /// The log remembers services that have left the plan since; of what neither knows there is nothing to list.
+    async fn check_past_or_present(&self, name: &str) -> Result<(), Status> {
+        let Err(unknown) = self.check_planned(name) else { return Ok(()) };
+        let of_it = Filter { service: Some(name.to_owned()), from: None, to: None };
+        let (entries, _) = self.read(move |log| log.page(&of_it, None, 1, &|_| true)).await?;
+        if entries.is_empty() { Err(unknown) } else { Ok(()) }
+    }
+
     /// Reads the log where it may block.
     async fn read<T: Send + 'static>(
         &self,

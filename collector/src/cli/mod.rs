@@ -124,12 +124,17 @@ async fn supervise(config: Config) -> Result<(), Failure> {
         reason = stop_signal(&mut signals) => return Err(format!("stopped by {reason} before it had started").into()),
     };
     let ended = serve(&mut collector, &mut signals).await;
-    let stopping = collector.stop(ended.as_ref().map_or_else(|_| "failure", |reason| *reason));
-    tokio::select! {
-        stopped = stopping => stopped?,
-        reason = stop_signal(&mut signals) => return Err(format!("stopped at once by a second signal ({reason})").into()),
+    if let Err(Failure { error, .. }) = &ended {
+        tracing::error!(%error, "a part without which a collector is none has ended: it stops in order");
     }
-    ended.map(|_| ())
+    let stopping = collector.stop(ended.as_ref().map_or_else(|_| "failure", |reason| *reason));
+    let stopped = tokio::select! {
+        stopped = stopping => stopped,
+        reason = stop_signal(&mut signals) => return Err(format!("stopped at once by a second signal ({reason})").into()),
+    };
+    // What ended first is the cause; what failed in the stop after it only follows.
+    ended?;
+    Ok(stopped?)
 }
 
 /// Until a signal says to stop or the collector cannot go on.

@@ -51,9 +51,16 @@ pub(super) struct Committer {
 pub struct CommitterHandle {
     pub(super) thread: JoinHandle<()>,
     pub(super) give_up: CancellationToken,
+    /// The thread has ended, however.
+    pub(super) over: CancellationToken,
 }
 
 impl CommitterHandle {
+    /// Waits until the thread has ended, in order or by a panic.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
     /// Waits until everything that came in is on disk and acknowledged. After `grace` it no longer waits for a disk that
     /// fails; what is not acknowledged is still with the agents. `false` when it came to that.
     pub async fn ended(self, grace: Duration) -> bool {
@@ -75,7 +82,11 @@ impl Committer {
     pub(super) fn spawn(mut self, mut queue: mpsc::Receiver<Work>) -> std::io::Result<CommitterHandle> {
         let give_up = self.give_up.clone();
         self.health.set(HEALTH_CONDITION, Ok(()));
+        let over = CancellationToken::new();
+        let ending = over.clone().drop_guard();
         let run = move || {
+            // Dropped at the end, and by a panic too.
+            let _ending = ending;
             while let Some(first) = queue.blocking_recv() {
                 let work = gather(first, &mut queue, self.group_rows_max);
                 self.state.metrics.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
@@ -86,7 +97,7 @@ impl Committer {
             }
         };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(run)?;
-        Ok(CommitterHandle { thread, give_up })
+        Ok(CommitterHandle { thread, give_up, over })
     }
 
     /// Nothing when the disk failed until it was told to give up.

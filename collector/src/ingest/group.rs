@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use uitwijk_model::{AgentId, BootId, Measurement, Sequence, WallTime};
 use uitwijk_proto::columns;
-use uitwijk_proto::v1::{self, RefusalReason};
+use uitwijk_proto::v1::{self, LossReason, RefusalReason};
 
 use super::books::AllBooks;
 use super::check::Good;
@@ -53,7 +53,12 @@ impl State {
         for work in work {
             match work {
                 Work::Batch(batch) => self.batch(*batch, &mut group),
-                Work::Lost(lost) => self.lost(&lost, &mut group),
+                Work::Lost(lost) => {
+                    if self.lost(&lost, &mut group) {
+                        group.acknowledgements.push((lost.peer, lost.boot, Refused::default()));
+                    }
+                }
+                Work::Forgotten(lost) => drop(self.lost(&lost, &mut group)),
                 Work::Claim(agent, claim) => self.claim(agent, claim, &mut group),
                 Work::Cursors(agent, boots, reply) => group.welcomes.push((agent, boots, reply)),
             }
@@ -80,7 +85,7 @@ impl State {
                 let is_open = |row: u16| open.iter().any(|part| part.contains(&(range.start + u64::from(row))));
                 let bad = checked.bad.iter().filter(|(row, _)| is_open(*row));
                 bad.for_each(|(_, reason)| refused.add(*reason, 1));
-                self.fresh(&peer.agent, checked.good, &is_open, &mut ledger, &mut refused)
+                self.fresh(&peer.agent, checked.good, &is_open, &mut ledger)
             }
         };
         refused.each().for_each(|(reason, rows)| self.metrics.refused(reason, rows));
@@ -122,10 +127,9 @@ impl State {
         good: Vec<Good>,
         is_open: &dyn Fn(u16) -> bool,
         ledger: &mut Ledger,
-        refused: &mut Refused,
     ) -> Vec<(u16, Measurement)> {
         let mut fresh = Vec::with_capacity(good.len());
-        let mut again = 0;
+        let (mut again, mut duplicate) = (0, 0);
         let mut good = good.into_iter().peekable();
         while let Some(first) = good.peek() {
             let mut slots = self.dedup.series(agent, first.slot_length, first.measurement.slot);
@@ -133,8 +137,9 @@ impl State {
                 let (taken, open) =
                     (!slots.take(row.target, row.measurement.slot, row.measurement.attempt), is_open(row.row));
                 match (taken, open) {
-                    // Another number with the slot of this one: two attempts say that they are the same. The first stays.
-                    (true, true) => refused.add(RefusalReason::Conflict, 1),
+                    // Another number with the slot of this one: two attempts say that they are the same. The first stays,
+                    // whatever the other says; contents are not compared.
+                    (true, true) => duplicate += 1,
                     (true, false) => again += 1,
                     (false, open) => {
                         ledger.stored += u64::from(open);
@@ -143,6 +148,8 @@ impl State {
                 }
             }
         }
+        ledger.duplicate += duplicate;
+        self.metrics.rows_duplicate.inc_by(duplicate);
         self.metrics.rows_again.inc_by(again);
         fresh
     }
@@ -189,22 +196,22 @@ impl State {
         RecordKey { from, agent, boot, first_sequence: first, serial, span_us }
     }
 
-    fn lost(&mut self, lost: &Lost, group: &mut Group) {
+    /// Writes off what is still open of a range; `false` when it had to be refused.
+    fn lost(&mut self, lost: &Lost, group: &mut Group) -> bool {
         let range = lost.first_sequence..lost.first_sequence.saturating_add(lost.count);
-        let Some(open) = self.open_parts(&lost.peer, lost.boot, &range) else { return };
+        let Some(open) = self.open_parts(&lost.peer, lost.boot, &range) else { return false };
         let ledger = self.books.of_agent(&lost.peer.agent).ledger(lost.boot);
         let numbers: u64 = open.iter().map(|part| part.end - part.start).sum();
-        ledger.lost += numbers;
-        ledger.arrived = lost.arrived;
-        ledger.settle(range);
         if numbers > 0 {
+            ledger.lost += numbers;
+            ledger.arrived = lost.arrived;
+            ledger.settle(range);
             self.metrics.lost(lost.reason, numbers);
-            tracing::warn!(agent = %lost.peer.agent, boot = %lost.boot, count = numbers, reason = lost.reason.as_str_name(),
-                "agent lost measurements");
+            warn_of(lost, numbers);
             group.changed.insert((lost.peer.agent.clone(), lost.boot));
         }
         group.touched.insert(lost.peer.agent.clone());
-        group.acknowledgements.push((lost.peer.clone(), lost.boot, Refused::default()));
+        true
     }
 
     fn claim(&mut self, agent: AgentId, claim: Claim, group: &mut Group) {
@@ -232,6 +239,16 @@ impl State {
         if !group.writes.batches.is_empty() {
             group.writes.small.push(small::serial(self.serial));
         }
+    }
+}
+
+fn warn_of(lost: &Lost, count: u64) {
+    let (agent, boot, reason) = (&lost.peer.agent, lost.boot, lost.reason.as_str_name());
+    if lost.reason == LossReason::Forgotten {
+        tracing::warn!(%agent, %boot, count, reason,
+            "measurements were acknowledged by a store that is no more: the agent has forgotten them, so they are lost here");
+    } else {
+        tracing::warn!(%agent, %boot, count, reason, "agent lost measurements");
     }
 }
 

@@ -30,6 +30,8 @@ pub struct IngestMetrics {
     pub rows_stored: Counter,
     /// Rows that came again.
     pub rows_again: Counter,
+    /// Rows whose target, slot and attempt were stored already under another number.
+    pub rows_duplicate: Counter,
     /// Rows refused, by reason.
     pub rows_refused: Family<ReasonLabel, Counter>,
     /// Numbers that agents declared lost, by reason.
@@ -75,6 +77,7 @@ impl Default for IngestMetrics {
         Self {
             rows_stored: Counter::default(),
             rows_again: Counter::default(),
+            rows_duplicate: Counter::default(),
             rows_refused: Family::default(),
             rows_lost: Family::default(),
             batches: Counter::default(),
@@ -102,9 +105,14 @@ impl IngestMetrics {
     pub fn register(&self, r: &mut Registry) {
         let help = "Measurements that are on disk and were not before";
         r.register("ingest_rows_stored", help, self.rows_stored.clone());
-        r.register("ingest_rows_again", "Measurements that came again", self.rows_again.clone());
+        let help = "Measurements that came again under the number that they had before";
+        r.register("ingest_rows_again", help, self.rows_again.clone());
+        let help =
+            "Measurements of a target, slot and attempt that were stored already under another number; the first stays";
+        r.register("ingest_rows_duplicate", help, self.rows_duplicate.clone());
         r.register("ingest_rows_refused", "Measurements refused, by reason", self.rows_refused.clone());
-        let help = "Measurements that agents declared lost, by reason";
+        let help =
+            "Measurements that agents declared lost, or that the store lost after they were acknowledged, by reason";
         r.register("ingest_rows_lost", help, self.rows_lost.clone());
         r.register("ingest_batches", "Batches committed", self.batches.clone());
         r.register("ingest_bytes", "Bytes of the columns of batches as they came", self.bytes.clone());
@@ -168,6 +176,7 @@ const fn loss_label(reason: LossReason) -> &'static str {
         LossReason::Unwritable => "unwritable",
         LossReason::Unreadable => "unreadable",
         LossReason::Unsynced => "unsynced",
+        LossReason::Forgotten => "forgotten",
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Work {
     Batch(Box<IncomingBatch>),
     /// A range that will never come.
     Lost(Lost),
+    /// A range that was acknowledged by a store that is no more. The welcome tells the cursor.
+    Forgotten(Lost),
     /// What an agent says to be complete.
     Claim(AgentId, Claim),
     /// Which cursors does the collector have of these boots?
@@ -55,7 +57,7 @@ pub(super) struct Permits {
     pub(super) _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// A tombstone.
+/// A tombstone, or what this collector has forgotten.
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) peer: Arc<Peer>,

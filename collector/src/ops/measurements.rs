@@ -22,6 +22,7 @@ pub(crate) async fn run(screen: &mut Screen<'_>, collector: &Collector, query: &
     let mut left = query.page.limit;
     let mut token = query.page.page_token.clone().unwrap_or_default();
     let mut seen = false;
+    let mut damaged = 0;
     while left > 0 {
         let text = |filter: &Option<String>| filter.clone().unwrap_or_default();
         let request = collector.request(QueryRequest {
@@ -39,10 +40,16 @@ pub(crate) async fn run(screen: &mut Screen<'_>, collector: &Collector, query: &
         left = left.saturating_sub(u32::try_from(page.measurements.len()).unwrap_or(u32::MAX));
         seen |= !page.measurements.is_empty();
         show(screen, &page.measurements)?;
+        damaged += page.damaged_records;
         token = page.next_page_token;
         if token.is_empty() {
             break;
         }
+    }
+    if damaged > 0 {
+        screen.note(&format!(
+            "{damaged} stored batches could not be read for damage; their measurements are missing here"
+        ))?;
     }
     if !token.is_empty() {
         screen.note(&format!("there are more: --limit, or go on with --page-token {token}"))?;

@@ -169,8 +169,17 @@ impl Collector {
     pub async fn failure(&mut self) -> RunError {
         tokio::select! {
             judge = self.judge.wait() => judge.err().map_or(RunError::Early("the judge"), RunError::Judging),
+            () = over(self.committer.as_ref()) => RunError::Early("the committer"),
             grpc = ended(&mut self.grpc) => grpc.err().unwrap_or(RunError::Early("the gRPC server")),
         }
+    }
+}
+
+/// The end of the committer's thread; never when it was waited for already.
+async fn over(committer: Option<&CommitterHandle>) {
+    match committer {
+        Some(committer) => committer.over().await,
+        None => std::future::pending().await,
     }
 }
 

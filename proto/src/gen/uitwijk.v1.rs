@@ -479,7 +479,9 @@ pub struct Hello {
     /// Version of the plan that the agent runs; empty when it has none yet.
     #[prost(string, tag = "4")]
     pub plan_version: ::prost::alloc::string::String,
-    /// Boots that still have something in the agent's buffer for this collector, oldest first.
+    /// Boots that still have something in the agent's buffer for this collector, oldest first, and the
+    /// running one last, whether it has something or not. What lies below `first_sequence` this collector
+    /// has acknowledged before and will not get again: what it does not know of that, it counts as lost.
     #[prost(message, repeated, tag = "5")]
     pub buffered: ::prost::alloc::vec::Vec<BootRange>,
 }
@@ -488,7 +490,7 @@ pub struct Hello {
 pub struct BootRange {
     #[prost(uint64, tag = "1")]
     pub boot: u64,
-    /// Lowest sequence held and the one after the highest.
+    /// Lowest sequence not acknowledged and the one after the highest; equal when nothing is held.
     #[prost(uint64, tag = "2")]
     pub first_sequence: u64,
     #[prost(uint64, tag = "3")]
@@ -498,7 +500,7 @@ pub struct BootRange {
 pub struct Welcome {
     #[prost(uint32, tag = "1")]
     pub protocol_version: u32,
-    /// Name of the collector, from its configuration.
+    /// Name of the collector, from its certificate.
     #[prost(string, tag = "2")]
     pub collector: ::prost::alloc::string::String,
     /// For each boot that the agent named and the collector knows: what is on disk here.
@@ -556,7 +558,7 @@ pub struct Tombstone {
     #[prost(enumeration = "LossReason", tag = "4")]
     pub reason: i32,
 }
-/// Sent every few seconds and after each turn of state.
+/// Sent every second.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Heartbeat {
     /// Agent's wall clock when it sent this, for the clock offset.
@@ -675,8 +677,12 @@ pub enum LossReason {
     Unwritable = 2,
     /// The buffer could not be read back and was moved aside.
     Unreadable = 3,
-    /// Made less than a group commit before the power or the process went.
+    /// Reserved: no agent sends it. What was made less than a group commit before the power or the
+    /// process went has no record from which a next boot could tell how much it was.
     Unsynced = 4,
+    /// Acknowledged by this collector before, whose store was lost or replaced since; no agent sends
+    /// it. The collector counts it when a Hello names a boot from a higher sequence than it knows.
+    Forgotten = 5,
 }
 impl LossReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -690,6 +696,7 @@ impl LossReason {
             Self::Unwritable => "LOSS_REASON_UNWRITABLE",
             Self::Unreadable => "LOSS_REASON_UNREADABLE",
             Self::Unsynced => "LOSS_REASON_UNSYNCED",
+            Self::Forgotten => "LOSS_REASON_FORGOTTEN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -700,6 +707,7 @@ impl LossReason {
             "LOSS_REASON_UNWRITABLE" => Some(Self::Unwritable),
             "LOSS_REASON_UNREADABLE" => Some(Self::Unreadable),
             "LOSS_REASON_UNSYNCED" => Some(Self::Unsynced),
+            "LOSS_REASON_FORGOTTEN" => Some(Self::Forgotten),
             _ => None,
         }
     }
@@ -719,7 +727,8 @@ pub enum RefusalReason {
     Slot = 4,
     /// A value out of its range (unknown outcome or reason, index outside a dictionary).
     Value = 5,
-    /// The same natural key is stored already with other content.
+    /// Reserved: contents are not compared. Of rows with the same natural key the first stays; the
+    /// others count as duplicate in the ledger and are not refused.
     Conflict = 6,
     /// The columns could not be decoded at all; every row of the batch is refused.
     Malformed = 7,
@@ -847,10 +856,12 @@ pub mod ingest_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Errors that end the stream: UNAUTHENTICATED (no agent certificate), PERMISSION_DENIED
-        /// (agent not in the plan, or a place other than the plan says), FAILED_PRECONDITION
-        /// (protocol version not spoken here), ALREADY_EXISTS (two live agents with this identity),
-        /// INVALID_ARGUMENT (malformed message, no Hello first), RESOURCE_EXHAUSTED (over a limit).
+        /// Role: agent. Errors that end the stream: UNAUTHENTICATED (no certificate, or it has expired),
+        /// PERMISSION_DENIED (certificate of another role, agent not in the plan, or a place other than the
+        /// plan says), FAILED_PRECONDITION (protocol version not spoken here), ALREADY_EXISTS (another live
+        /// agent has this identity), ABORTED (a newer stream of this agent took over), INVALID_ARGUMENT
+        /// (malformed message, no Hello first), RESOURCE_EXHAUSTED (over a limit), DEADLINE_EXCEEDED (no
+        /// Hello, or not a word for too long), UNAVAILABLE (the collector stops).
         pub async fn stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::FromAgent>,
@@ -893,10 +904,12 @@ pub mod ingest_server {
             >
             + std::marker::Send
             + 'static;
-        /// Errors that end the stream: UNAUTHENTICATED (no agent certificate), PERMISSION_DENIED
-        /// (agent not in the plan, or a place other than the plan says), FAILED_PRECONDITION
-        /// (protocol version not spoken here), ALREADY_EXISTS (two live agents with this identity),
-        /// INVALID_ARGUMENT (malformed message, no Hello first), RESOURCE_EXHAUSTED (over a limit).
+        /// Role: agent. Errors that end the stream: UNAUTHENTICATED (no certificate, or it has expired),
+        /// PERMISSION_DENIED (certificate of another role, agent not in the plan, or a place other than the
+        /// plan says), FAILED_PRECONDITION (protocol version not spoken here), ALREADY_EXISTS (another live
+        /// agent has this identity), ABORTED (a newer stream of this agent took over), INVALID_ARGUMENT
+        /// (malformed message, no Hello first), RESOURCE_EXHAUSTED (over a limit), DEADLINE_EXCEEDED (no
+        /// Hello, or not a word for too long), UNAVAILABLE (the collector stops).
         async fn stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::FromAgent>>,
@@ -1134,13 +1147,18 @@ pub struct Ledger {
     /// Everything below is settled.
     #[prost(uint64, tag = "2")]
     pub next_sequence: u64,
-    /// Of these: rows stored, rows that were stored already, refused, declared lost.
+    /// What became of the numbers settled; each is counted once, so the four add up to them.
+    /// Rows that were stored.
     #[prost(uint64, tag = "3")]
     pub stored: u64,
+    /// Rows whose natural key (agent, target, slot, attempt) was stored already under another number;
+    /// contents are not compared, the first stays.
     #[prost(uint64, tag = "4")]
     pub duplicate: u64,
+    /// Rows that were refused.
     #[prost(uint64, tag = "5")]
     pub refused: u64,
+    /// Numbers that will never come: declared lost by the agent, or forgotten with a store before.
     #[prost(uint64, tag = "6")]
     pub lost: u64,
 }
@@ -1235,7 +1253,8 @@ pub mod fleet_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The current plan at once, then each new one. Roles: agent, viewer, operator.
+        /// The current plan at once, then each new one. Roles: agent, collector,
+        /// viewer, operator.
         pub async fn watch_plan(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchPlanRequest>,
@@ -1260,7 +1279,7 @@ pub mod fleet_client {
                 .insert(GrpcMethod::new("uitwijk.v1.Fleet", "WatchPlan"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Every enrolled agent and every agent seen. Roles: viewer, operator.
+        /// Every enrolled agent and every agent seen. Roles: collector, viewer, operator.
         pub async fn list_agents(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAgentsRequest>,
@@ -1306,12 +1325,13 @@ pub mod fleet_server {
             >
             + std::marker::Send
             + 'static;
-        /// The current plan at once, then each new one. Roles: agent, viewer, operator.
+        /// The current plan at once, then each new one. Roles: agent, collector,
+        /// viewer, operator.
         async fn watch_plan(
             &self,
             request: tonic::Request<super::WatchPlanRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchPlanStream>, tonic::Status>;
-        /// Every enrolled agent and every agent seen. Roles: viewer, operator.
+        /// Every enrolled agent and every agent seen. Roles: collector, viewer, operator.
         async fn list_agents(
             &self,
             request: tonic::Request<super::ListAgentsRequest>,
@@ -1557,6 +1577,9 @@ pub struct QueryResponse {
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// Batches that could not be read for damage while this page was looked for; their rows are missing.
+    #[prost(uint64, tag = "3")]
+    pub damaged_records: u64,
 }
 /// Generated client implementations.
 pub mod measurements_client {
@@ -1650,7 +1673,7 @@ pub mod measurements_client {
             self
         }
         /// One page of measurements in order of (scheduled time, agent, target, attempt).
-        /// Roles: viewer, operator.
+        /// Roles: collector, viewer, operator.
         pub async fn query(
             &mut self,
             request: impl tonic::IntoRequest<super::QueryRequest>,
@@ -1688,7 +1711,7 @@ pub mod measurements_server {
     #[async_trait]
     pub trait Measurements: std::marker::Send + std::marker::Sync + 'static {
         /// One page of measurements in order of (scheduled time, agent, target, attempt).
-        /// Roles: viewer, operator.
+        /// Roles: collector, viewer, operator.
         async fn query(
             &self,
             request: tonic::Request<super::QueryRequest>,
@@ -2027,7 +2050,7 @@ pub struct TimelineResponse {
     /// Adjacent, sorted, covering what was judged of the range.
     #[prost(message, repeated, tag = "1")]
     pub segments: ::prost::alloc::vec::Vec<Segment>,
-    /// Event time up to which every enrolled agent's records are in.
+    /// Event time up to which every enrolled agent's records are in; 0 while there is none.
     #[prost(sint64, tag = "2")]
     pub watermark_us: i64,
 }
@@ -2334,7 +2357,8 @@ pub mod verdicts_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Newest episode first, the latest revision of each. Roles: viewer, operator (all calls).
+        /// Newest episode first, the latest revision of each. Roles: collector, viewer, operator (all calls).
+        /// NOT_FOUND for a service that neither the plan nor the log knows.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<super::ListVerdictsRequest>,
@@ -2379,6 +2403,7 @@ pub mod verdicts_client {
             self.inner.unary(req, path, codec).await
         }
         /// The latest revision of each open episode, then every new revision as it is published.
+        /// NOT_FOUND for a service that is not in the plan.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchVerdictsRequest>,
@@ -2402,7 +2427,8 @@ pub mod verdicts_client {
             req.extensions_mut().insert(GrpcMethod::new("uitwijk.v1.Verdicts", "Watch"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What a service was judged to be, segment by adjacent segment.
+        /// What a service was judged to be, segment by adjacent segment. NOT_FOUND for a service that is not
+        /// in the plan.
         pub async fn timeline(
             &mut self,
             request: impl tonic::IntoRequest<super::TimelineRequest>,
@@ -2442,7 +2468,8 @@ pub mod verdicts_server {
     /// Generated trait containing gRPC methods that should be implemented for use with VerdictsServer.
     #[async_trait]
     pub trait Verdicts: std::marker::Send + std::marker::Sync + 'static {
-        /// Newest episode first, the latest revision of each. Roles: viewer, operator (all calls).
+        /// Newest episode first, the latest revision of each. Roles: collector, viewer, operator (all calls).
+        /// NOT_FOUND for a service that neither the plan nor the log knows.
         async fn list(
             &self,
             request: tonic::Request<super::ListVerdictsRequest>,
@@ -2465,11 +2492,13 @@ pub mod verdicts_server {
             + std::marker::Send
             + 'static;
         /// The latest revision of each open episode, then every new revision as it is published.
+        /// NOT_FOUND for a service that is not in the plan.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchVerdictsRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
-        /// What a service was judged to be, segment by adjacent segment.
+        /// What a service was judged to be, segment by adjacent segment. NOT_FOUND for a service that is not
+        /// in the plan.
         async fn timeline(
             &self,
             request: tonic::Request<super::TimelineRequest>,

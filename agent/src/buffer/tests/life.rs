@@ -1,5 +1,7 @@
 //! Appending, reading, acknowledging, closing, opening again.
 
+use uitwijk_proto::v1;
+
 use super::*;
 
 #[tokio::test]
@@ -100,6 +102,17 @@ async fn the_next_boot_delivers_what_the_last_one_left() {
     assert_eq!(received.rows.iter().filter(|(boot, _)| *boot == report.boot).count(), 2);
     assert!(received.rows.contains(&(first, 20)) && received.told.is_empty());
     until("the old boot is forgotten", || buffer.books("col-nl").len() == 1).await;
+}
+
+#[tokio::test]
+async fn the_running_boot_is_named_when_nothing_of_it_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (buffer, _) = open(dir.path(), &["col-nl"]);
+    let named = |next| [v1::BootRange { boot: buffer.boot().0, first_sequence: next, next_sequence: next }];
+    assert_eq!(buffer.ranges("col-nl"), named(1));
+    buffer.append(measurements(5));
+    drain(&buffer, "col-nl").await;
+    assert_eq!(buffer.ranges("col-nl"), named(6));
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use tokio::sync::oneshot;
 use tonic::Status;
 use uitwijk_model::BootId;
 use uitwijk_proto::PROTOCOL_VERSION;
-use uitwijk_proto::v1::{self, from_agent, from_collector};
+use uitwijk_proto::v1::{self, LossReason, from_agent, from_collector};
 
 use super::{BOOTS_MAX, End, Inbound, StreamTask, broken};
 use crate::ingest::sessions::Session;
-use crate::ingest::work::Work;
+use crate::ingest::work::{Lost, Work};
 
 /// How long an agent may take to introduce itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +31,7 @@ impl StreamTask {
         self.boot = BootId(hello.boot);
         let admitted = self.shared.sessions.admit(&self.peer, self.boot, self.certificate).await;
         let session = admitted.map_err(|status| End::of("identity", status))?;
+        self.forgotten(&hello).await?;
         let cursors = self.cursors(&hello).await?;
         let now = self.shared.clock.wall();
         self.shared.board.connected(&self.peer.agent, &self.peer.vantage, &hello, now);
@@ -38,6 +39,23 @@ impl StreamTask {
         self.peer.mailbox.reply(from_collector::Message::Welcome(self.welcome(cursors)));
         self.earlier = hello.buffered.iter().filter(|range| range.boot != hello.boot).copied().collect();
         Ok(session)
+    }
+
+    /// The agent has forgotten what lies below its ranges, because it was acknowledged here. What of that the ledger does
+    /// not know went with a store that was lost or replaced: it is written off, or the cursor could never pass it.
+    async fn forgotten(&self, hello: &v1::Hello) -> Result<(), End> {
+        for range in hello.buffered.iter().filter(|range| range.first_sequence > 1) {
+            let lost = Lost {
+                peer: self.peer.clone(),
+                boot: BootId(range.boot),
+                first_sequence: 1,
+                count: range.first_sequence - 1,
+                reason: LossReason::Forgotten,
+                arrived: self.shared.clock.wall(),
+            };
+            self.hand_over(Work::Forgotten(lost)).await?;
+        }
+        Ok(())
     }
 
     /// What is on disk of the boots that the agent names.
@@ -79,8 +97,17 @@ fn check_hello(hello: &v1::Hello) -> Result<(), End> {
         format!("Hello with {} bytes of `software`: allowed are {SOFTWARE_BYTES_MAX}", hello.software.len())
     } else if hello.buffered.len() > BOOTS_MAX {
         format!("Hello with {} boots: allowed are {BOOTS_MAX}", hello.buffered.len())
+    } else if let Some(range) = hello.buffered.iter().find(|range| !is_range(range)) {
+        let v1::BootRange { boot, first_sequence, next_sequence } = range;
+        format!(
+            "Hello with sequences {first_sequence} to {next_sequence} of boot {boot}: all are 1 or more, and in order"
+        )
     } else {
         return Ok(());
     };
     Err(End::invalid(Status::invalid_argument(wrong)))
+}
+
+const fn is_range(range: &v1::BootRange) -> bool {
+    range.boot != 0 && range.first_sequence != 0 && range.first_sequence <= range.next_sequence
 }

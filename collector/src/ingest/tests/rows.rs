@@ -5,10 +5,10 @@ use uitwijk_model::{Measurement, Slot, WallTime};
 use uitwijk_proto::columns;
 use uitwijk_proto::v1::{self, RefusalReason, from_agent};
 
-use super::world::World;
-use crate::ingest::JudgeInput;
+use super::world::{World, peer};
+use crate::ingest::{JudgeInput, ReasonLabel};
 use crate::store::Filter;
-use crate::testing::{NOW, batch, plan, row, slot_now};
+use crate::testing::{NOW, batch, plan, row, slot_now, vantage};
 
 const NL: &str = "exchange/default@NL";
 
@@ -52,13 +52,12 @@ async fn a_bad_row_takes_no_neighbour_with_it() {
         (at(hours(-24 * 36), hours(-24 * 36) / 10_000_000), RefusalReason::Past),
         (at(i64::MIN, 1), RefusalReason::Past),
         (at(NOW.as_micros(), slot_now() + 1), RefusalReason::Slot),
-        (good(), RefusalReason::Conflict),
     ];
     let mut rows = vec![good()];
     rows.extend(bad.iter().map(|(row, _)| row.clone()));
     rows.push(row(NL, slot_now() - 7, 0, 100));
     agent.batch(batch(5, 1, &rows)).await;
-    let ack = agent.acknowledged(5, 10).await;
+    let ack = agent.acknowledged(5, 9).await;
     let mut expected: Vec<(i32, u64)> = Vec::new();
     for (_, reason) in &bad {
         match expected.iter_mut().find(|(r, _)| *r == i32::from(*reason)) {
@@ -71,6 +70,25 @@ async fn a_bad_row_takes_no_neighbour_with_it() {
     assert_eq!(world.judged().len(), 2);
     assert_eq!(world.stored().len(), 2);
     assert_eq!(world.refused("future"), 2);
+}
+
+#[tokio::test]
+async fn of_two_numbers_with_one_key_the_first_stays_and_the_other_is_a_duplicate() {
+    let mut world = World::new();
+    let mut agent = world.agent(5).await;
+    let other = row(NL, slot_now() - 1, 0, 777);
+    agent.batch(batch(5, 1, &[good(), other.clone(), row("nobody", slot_now(), 0, 1)])).await;
+    agent.acknowledged(5, 4).await;
+    agent.batch(batch(6, 1, &[other])).await;
+    let ack = agent.acknowledged(6, 2).await;
+    assert_eq!(ack.refused, [v1::Refusal { reason: RefusalReason::UnknownTarget.into(), count: 1 }]);
+    agent.batch(batch(6, 1, &[good()])).await;
+    agent.acknowledged(6, 2).await;
+    assert_eq!((world.metrics.rows_duplicate.get(), world.metrics.rows_again.get()), (2, 1));
+    assert_eq!((world.stored(), world.judged()), (vec![good()], vec![good()]));
+    let ledgers = world.store.small().unwrap().ledgers;
+    let books = ledgers.iter().map(|(_, boot, l)| (boot.0, l.stored, l.duplicate, l.refused, l.balances()));
+    assert_eq!(books.collect::<Vec<_>>(), [(5, 1, 1, 1, true), (6, 0, 1, 0, true)]);
 }
 
 #[tokio::test]
@@ -168,6 +186,41 @@ async fn lost_ranges_move_the_cursor_and_frontiers_follow_the_rows() {
         small.ledgers.iter().map(|(_, boot, l)| (boot.0, l.stored, l.lost)).collect::<Vec<_>>(),
         [(4, 0, 2), (5, 1, 2)]
     );
+}
+
+#[tokio::test]
+async fn what_a_lost_store_had_acknowledged_blocks_nobody() {
+    let mut world = World::new();
+    for connection in 1..=2 {
+        let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+        agent.hello_with(5, &[(4, 3, 3), (5, 11, 12)]).await;
+        let cursors = agent.welcome().await.cursors;
+        let next = if connection == 1 { 11 } else { 12 };
+        assert_eq!(cursors.iter().map(|c| (c.boot, c.next_sequence)).collect::<Vec<_>>(), [(4, 3), (5, next)]);
+        agent.batch(batch(5, 11, &[good()])).await;
+        agent.acknowledged(5, 12).await;
+        let (complete_through_us, complete_sequence) = (NOW.as_micros() + connection, 12);
+        agent.heartbeat(v1::Heartbeat { complete_through_us, complete_sequence, ..Default::default() }).await;
+        if connection == 1 {
+            assert!(matches!(world.judge.recv().await, Some(JudgeInput::Rows(_))));
+        }
+        assert!(matches!(world.judge.recv().await, Some(JudgeInput::Frontier { .. })));
+        agent.done().await;
+    }
+    let counted = |reason| world.metrics.rows_lost.get_or_create(&ReasonLabel { reason }).get();
+    assert_eq!(counted("forgotten"), 12, "each once, not with each connection");
+    let ledgers = world.store.small().unwrap().ledgers;
+    assert_eq!(ledgers.iter().map(|(_, b, l)| (b.0, l.stored, l.lost)).collect::<Vec<_>>(), [(4, 0, 2), (5, 1, 10)]);
+}
+
+#[tokio::test]
+async fn a_hello_with_a_range_that_is_none_ends_the_stream() {
+    let world = World::new();
+    for range in [(0, 1, 2), (5, 0, 2), (5, 3, 2)] {
+        let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+        agent.hello_with(5, &[range]).await;
+        assert_eq!(agent.error().await.code(), tonic::Code::InvalidArgument);
+    }
 }
 
 #[tokio::test]

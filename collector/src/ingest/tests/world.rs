@@ -119,7 +119,15 @@ impl Agent {
     }
 
     pub(super) async fn hello(&self, boot: u64) {
-        let hello = v1::Hello { protocol_version: 1, boot, software: "test".into(), ..v1::Hello::default() };
+        self.hello_with(boot, &[]).await;
+    }
+
+    /// A hello of an agent that has (boot, first, next) buffered.
+    pub(super) async fn hello_with(&self, boot: u64, buffered: &[(u64, u64, u64)]) {
+        let range = |&(boot, first_sequence, next_sequence): &_| v1::BootRange { boot, first_sequence, next_sequence };
+        let buffered = buffered.iter().map(range).collect();
+        let software = "test".into();
+        let hello = v1::Hello { protocol_version: 1, boot, software, buffered, ..v1::Hello::default() };
         self.send(from_agent::Message::Hello(hello)).await;
     }
 
@@ -149,7 +157,7 @@ impl Agent {
         loop {
             match self.next().await {
                 Some(Ok(from_collector::Message::Acknowledgement(ack)))
-                    if ack.cursors.contains(&v1::Cursor { boot, next_sequence }) =>
+                    if ack.cursors.iter().any(|c| c.boot == boot && c.next_sequence >= next_sequence) =>
                 {
                     return ack;
                 }

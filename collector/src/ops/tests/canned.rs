@@ -142,7 +142,7 @@ impl Measurements for Canned {
         let matches = |m: &v1::Measurement| asked.agent.is_empty() || m.agent == asked.agent;
         let all: Vec<v1::Measurement> = answers::measurements().into_iter().filter(matches).collect();
         let (measurements, next_page_token) = page(&all, asked.page_size.min(3), &asked.page_token);
-        Ok(Response::new(v1::QueryResponse { measurements, next_page_token }))
+        Ok(Response::new(v1::QueryResponse { measurements, next_page_token, damaged_records: 0 }))
     }
 }
 
