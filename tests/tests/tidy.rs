@@ -93,7 +93,16 @@ fn the_map_names_every_file() {
 
 /// A path as the map writes it: below the folder of its crate.
 fn in_its_crate(name: &str) -> &str {
-    let crates = ["collector/judge/", "proto/model/", "proto/identity/", "proto/telemetry/", "agent/", "collector/"];
+    let crates = [
+        "collector/judge/",
+        "collector/replay/",
+        "collector/scenario/",
+        "proto/model/",
+        "proto/identity/",
+        "proto/telemetry/",
+        "agent/",
+        "collector/",
+    ];
     let folder = crates.into_iter().chain(["proto/", "tests/"]).find_map(|folder| name.strip_prefix(folder));
     folder.unwrap_or(name)
 }
@@ -117,8 +126,18 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn versions_are_written_once() {
-    let members =
-        ["agent", "collector", "collector/judge", "proto", "proto/model", "proto/identity", "proto/telemetry", "tests"];
+    let members = [
+        "agent",
+        "collector",
+        "collector/judge",
+        "collector/replay",
+        "collector/scenario",
+        "proto",
+        "proto/model",
+        "proto/identity",
+        "proto/telemetry",
+        "tests",
+    ];
     let mut wrong = Vec::new();
     for member in members {
         let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).expect("a manifest is there");
