@@ -85,6 +85,7 @@ pub(crate) fn plan(revision: u64, controls: usize) -> Plan {
         partners: BTreeMap::new(),
         controls: (0..controls).map(control).collect(),
         policy: Policy::default(),
+        shadow: BTreeMap::new(),
         windows: Vec::new(),
     }
 }

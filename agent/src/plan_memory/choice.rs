@@ -163,6 +163,7 @@ pub(crate) mod tests {
             partners: BTreeMap::new(),
             controls: BTreeMap::new(),
             policy: uitwijk_model::Policy::default(),
+            shadow: BTreeMap::new(),
             windows: Vec::new(),
         };
         Offer { version: plan.version(), revision, json: plan.to_canonical_json().into() }

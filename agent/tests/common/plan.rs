@@ -24,6 +24,7 @@ pub fn plan(revision: u64, slot_ms: u64, urls: &[String]) -> Plan {
         partners: BTreeMap::new(),
         controls: BTreeMap::new(),
         policy: Policy::default(),
+        shadow: BTreeMap::new(),
         windows: Vec::new(),
     }
 }

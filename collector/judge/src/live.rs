@@ -90,8 +90,13 @@ impl Live {
     /// # Errors
     /// When the plan does not have the service.
     pub fn new(plan: &Plan, service: &ServiceId) -> Result<Self, UnknownService> {
-        let topology = Topology::of(plan, service)?;
-        Ok(Self {
+        Topology::of(plan, service).map(Self::around)
+    }
+
+    /// A judge that knows nothing yet of the fleet around a service, which may be judged by another policy than the plan's.
+    #[must_use]
+    pub fn around(topology: Topology) -> Self {
+        Self {
             evidence: Evidence::new(&topology),
             topology,
             frontiers: BTreeMap::new(),
@@ -100,7 +105,7 @@ impl Live {
             published: Vec::new(),
             history: Vec::new(),
             counters: Counters::default(),
-        })
+        }
     }
 
     /// Whether a target has a part in the verdict of this service.
@@ -332,9 +337,15 @@ impl Live {
     /// # Errors
     /// When the plan no longer has the service.
     pub fn set_plan(&mut self, plan: &Plan) -> Result<(), UnknownService> {
-        let topology = Topology::of(plan, &self.topology.service)?;
-        if topology.plan_version == self.topology.plan_version {
-            return Ok(());
+        self.set_topology(Topology::of(plan, &self.topology.service)?);
+        Ok(())
+    }
+
+    /// The same under another view of the fleet around the service.
+    pub fn set_topology(&mut self, topology: Topology) {
+        let version = |t: &Topology| (t.plan_version.clone(), t.policy_version.clone());
+        if version(&topology) == version(&self.topology) {
+            return;
         }
         let evidence = self.evidence.moved(&self.topology, &topology);
         let first = evidence.first_slot(i64::MIN / 4);
@@ -352,7 +363,6 @@ impl Live {
         }
         self.topology = topology;
         (self.scan, self.dirty) = (None, None);
-        Ok(())
     }
 
     /// When `advance` should be called next, if nothing arrives before.

@@ -163,6 +163,15 @@ impl Topology {
     /// # Errors
     /// When the plan does not have the service.
     pub fn of(plan: &Plan, service: &ServiceId) -> Result<Self, UnknownService> {
+        Self::under(plan, service, plan.policy_of(service))
+    }
+
+    /// The fleet around a service, judged by another policy than the plan's: in the shadow of the real one, or to see what it would
+    /// have said.
+    ///
+    /// # Errors
+    /// When the plan does not have the service.
+    pub fn under(plan: &Plan, service: &ServiceId, policy: &Policy) -> Result<Self, UnknownService> {
         let described = plan.services.get(service).ok_or_else(|| UnknownService(service.clone()))?;
         let (regions, zones) = places(plan, described);
         let region_ix = |r: &Region| regions.binary_search(r).unwrap_or(0);
@@ -172,7 +181,7 @@ impl Topology {
             described.endpoints.values().flat_map(|e| e.regional.keys()).map(&region_ix).collect();
         deployed.sort_unstable();
         deployed.dedup();
-        let policy = plan.policy_of(service).clone();
+        let policy = policy.clone();
         let windows = plan.windows.iter().filter(|w| concerns(w, service, described));
         Ok(Self {
             service: service.clone(),

@@ -44,6 +44,7 @@ pub fn plan(s: &Scenario) -> Plan {
         partners: places::partners(s).into_iter().map(partner).collect(),
         controls: places::controls(s).into_iter().map(control).collect(),
         policy: Policy::default(),
+        shadow: BTreeMap::new(),
         windows: s.maintenance.iter().map(|m| window(s, m)).collect(),
     }
 }

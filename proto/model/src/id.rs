@@ -133,6 +133,10 @@ word!(
     ControlId, "control", 63
 );
 word!(
+    /// A policy that is judged by beside the real one, such as `eager`.
+    ShadowName, "shadow policy", 32
+);
+word!(
     /// Content hash of a plan: 16 hexadecimal digits.
     PlanVersion, "plan version", 64
 );

@@ -22,10 +22,10 @@ pub mod window;
 
 pub use clock::{Clock, SystemClock};
 pub use id::{
-    AgentId, BootId, ControlId, EndpointName, IdError, PartnerId, PlanVersion, Region, Sequence, ServiceId, TargetId,
-    Vantage, Zone,
+    AgentId, BootId, ControlId, EndpointName, IdError, PartnerId, PlanVersion, Region, Sequence, ServiceId, ShadowName,
+    TargetId, Vantage, Zone,
 };
 pub use measurement::{Fault, Hop, Measurement, Observer, Outcome, Phases, Record, ServedBy, Unmeasured};
-pub use plan::{Plan, Policy, Ratio, Service, ServiceClass, Target, TargetKind};
+pub use plan::{Plan, Policy, PolicyOverrides, Ratio, Service, ServiceClass, Target, TargetKind};
 pub use time::{Elapsed, Millis, Slot, SlotLength, WallTime};
 pub use window::{Window, WindowKind, WindowScope};

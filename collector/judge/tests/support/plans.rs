@@ -80,6 +80,7 @@ pub fn fleet(regions: &[&str]) -> Plan {
         partners: BTreeMap::from([(PartnerId::new("idp").unwrap(), idp)]),
         controls: BTreeMap::from(controls),
         policy: Policy::default(),
+        shadow: BTreeMap::new(),
         windows: Vec::new(),
     }
 }

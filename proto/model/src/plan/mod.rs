@@ -14,16 +14,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, ControlId, EndpointName, PartnerId, PlanVersion, Region, ServiceId, TargetId, Vantage, Zone};
+use crate::id::{
+    AgentId, ControlId, EndpointName, PartnerId, PlanVersion, Region, ServiceId, ShadowName, TargetId, Vantage, Zone,
+};
 use crate::time::{Millis, SlotLength};
 use crate::window::Window;
 
+mod overrides;
 mod policy;
 mod probe;
 pub mod read;
 mod render;
 pub mod working_days;
 
+pub use overrides::PolicyOverrides;
 pub use policy::{Policy, Ratio, RatioError};
 pub use probe::{
     BodyExpectation, ConnectOptions, DnsProbe, DnsRecordType, Expectation, GrpcProbe, HeaderExpectation, HttpProbe,
@@ -53,6 +57,9 @@ pub struct Plan {
     pub controls: BTreeMap<ControlId, Control>,
     /// How the judge weighs, unless a service has a policy of its own.
     pub policy: Policy,
+    /// Policies that are judged by beside the real ones, to compare; they never alert.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shadow: BTreeMap<ShadowName, PolicyOverrides>,
     /// What was announced.
     pub windows: Vec<Window>,
 }
@@ -279,6 +286,12 @@ impl Plan {
     #[must_use]
     pub fn policy_of(&self, service: &ServiceId) -> &Policy {
         self.services.get(service).and_then(|s| s.policy.as_ref()).unwrap_or(&self.policy)
+    }
+
+    /// The policy that a service is judged by in the shadow of the real one; absent when there is no such shadow.
+    #[must_use]
+    pub fn shadow_policy_of(&self, shadow: &ShadowName, service: &ServiceId) -> Option<Policy> {
+        self.shadow.get(shadow).map(|overrides| overrides.over(self.policy_of(service)))
     }
 
     /// The plan as JSON with one spelling, which agents receive and versions are made from.

@@ -107,75 +107,89 @@ impl From<Ratio> for String {
     }
 }
 
-/// The numbers of the judge.
+/// The numbers of the judge. Each says its default and its range, and what it trades.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Hard impact: at least this share of requests fails over `hard_window`. Default 50 %. Higher: fewer switches for a
-    /// partial fault; lower: flaps count as outages.
+    /// Hard impact: at least this share of requests fails over `hard_window`. Default 50%; more than 0% to 100%, not below
+    /// `soft_share`. Higher: fewer switches for a partial fault; lower: flaps count as outages.
     pub hard_share: Ratio,
-    /// Default 60 s. Longer: calmer, later.
+    /// Default 60s; a slot to 24h, not longer than `hard_duration` or `soft_window`. Longer: calmer, later.
     pub hard_window: Millis,
-    /// Hard impact must hold unbroken for so long. Default 180 s; the delay grows one for one.
+    /// Hard impact must hold unbroken for so long. Default 180s; a slot to 24h. Longer: no switch for a blip; the delay grows one
+    /// for one.
     pub hard_duration: Millis,
-    /// Soft impact: at least this share fails over `soft_window`. Default 10 %.
+    /// Soft impact: at least this share fails over `soft_window`. Default 10%; more than 0% to 100%. Higher: partial faults are
+    /// found later or never.
     pub soft_share: Ratio,
-    /// Default 300 s.
+    /// Default 300s; a slot to 24h, not longer than `soft_duration`. Longer: calmer, later.
     pub soft_window: Millis,
-    /// Soft or slow impact must hold unbroken for so long. Default 600 s.
+    /// Soft or slow impact must hold unbroken for so long. Default 600s; a slot to 24h. Longer: partial faults are found later.
     pub soft_duration: Millis,
-    /// Slow impact: at least this share of answers is over the objective over `soft_window`. Default 25 %.
+    /// Slow impact: at least this share of answers is over the objective over `soft_window`. Default 25%; more than 0% to 100%.
+    /// Higher: tolerance for tails; periods below the objective pass.
     pub slow_share: Ratio,
-    /// An episode ends at the first slot of a stretch this long without impact. Default 180 s.
+    /// An episode ends at the first slot of a stretch this long without impact. Default 180s; a slot to 24h. Longer: stable under
+    /// flapping; the end is reported later.
     pub clear: Millis,
-    /// A vantage whose credible controls fail at least this much is sick: it has no vote. Default 50 %.
+    /// A vantage whose credible controls fail at least this much is sick: it has no vote. Default 50%; 0% to 100%. Higher: keeps
+    /// voices; a sick one votes.
     pub control_sick: Ratio,
-    /// From here it is suspect: half a vote. Default 20 %.
+    /// From here it is suspect: half a vote. Default 20%; 0% to 100%, not above `control_sick`.
     pub control_suspect: Ratio,
-    /// A failure domain (a control, a partner, a region, the entry) fails for a vantage from this share on. Default 30 %.
+    /// A failure domain (a control, a partner, a region, the entry) fails for a vantage from this share on. Default 30%; 0% to
+    /// 100%.
     pub domain_failing: Ratio,
-    /// A vantage for which at least this share of domains fails is sick. Default 75 %.
+    /// A vantage for which at least this share of domains fails is sick. Default 75%; 0% to 100%. Higher: keeps voices in wide
+    /// faults; a sick majority is believed.
     pub domains_sick: Ratio,
-    /// Lonely failures: this share of a vantage's targets fails while the median of the others is clean. Default 50 %.
+    /// Lonely failures: this share of a vantage's targets fails while the median of the others is clean. Default 50%; 0% to 100%.
+    /// Higher: keeps a lone true witness; a lone liar counts.
     pub lonely_sick: Ratio,
-    /// From here it is suspect. Default 25 %.
+    /// From here it is suspect. Default 25%; 0% to 100%, not above `lonely_sick`.
     pub lonely_suspect: Ratio,
-    /// A sick vantage stays without a vote until it was clean for so long. Default 120 s.
+    /// A sick vantage stays without a vote until it was clean for so long. Default 120s; 1ms to 24h. Longer: calmer; a healed
+    /// vantage is heard later.
     pub trust_hold: Millis,
-    /// Least number of trusted vantages, in different zones. Default 2; 1 to 1000.
+    /// Least number of trusted vantages, in different zones. Default 2; 1 to 10000. Higher: fewer guesses, more inconclusive.
     #[schemars(range(min = 1, max = 10_000))]
     pub vantages_min: u32,
-    /// Least number of samples of the public name in `hard_window`. Default 12; 1 to 100,000.
+    /// Least number of samples of the public name in `hard_window`. Default 12; 1 to 1000000. Higher: fewer guesses, more
+    /// inconclusive.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub samples_min: u32,
-    /// The other region is no better when it fares worse than this share of the active one. Default 50 %.
+    /// The other region is no better when it fares worse than this share of the active one. Default 50%; 0% to 100%. Lower: only
+    /// clear wins are needed; some helpful moves are called futile.
     pub better_share: Ratio,
-    /// … or fails this much more (of all requests) than nothing. Default 10 %.
+    /// … or fails this much more (of all requests) than nothing. Default 10%; 0% to 100%.
     pub better_margin: Ratio,
-    /// A service is affected when bad endpoints carry at least this share of its weight. Default 1/3.
+    /// A service is affected when bad endpoints carry at least this share of its weight. Default 1/3; 0% to 100%. Higher: ignores
+    /// side functions; the critical ones must be marked.
     pub endpoint_weight: Ratio,
-    /// A partner is to blame when it fails this much above the median control. Default 20 %.
+    /// A partner is to blame when it fails this much above the median control. Default 20%; 0% to 100%.
     pub partner_margin: Ratio,
-    /// For the first so long of a hard fault blame looks at `hard_window`, then at `soft_window`. Default 300 s.
+    /// For the first so long of a hard fault blame looks at `hard_window`, then at `soft_window`. Default 300s; 1ms to 24h.
     pub blame_early: Millis,
-    /// A turn of the blame towards needed must hold for so long. Default 60 s.
+    /// A turn of the blame towards needed must hold for so long. Default 60s; 1ms to 24h. Longer: calmer; a recovery of one region
+    /// is seen later.
     pub blame_hold: Millis,
-    /// The serving region is known when at least this share of public answers tells it. Default 50 %.
+    /// The serving region is known when at least this share of public answers tells it. Default 50%; more than 0% to 100%.
     pub served_share: Ratio,
-    /// A switch this long after the end of need still counts as executed. Default 60 s.
+    /// A switch this long after the end of need still counts as executed. Default 60s; 1ms to 24h.
     pub switch_grace: Millis,
-    /// A window for one zone excuses failures up to the share of the zone plus this. Default 10 %.
+    /// A window for one zone excuses failures up to the share of the zone plus this. Default 10%; 0% to 100%.
     pub maintenance_margin: Ratio,
     /// Planned maintenance must be announced so many working days ahead. Default 10; 0 to 365.
     #[schemars(range(max = 365))]
     pub maintenance_notice_days: u32,
-    /// A provisional verdict waits so long after the end of a slot. Default 20 s: 8 s of probe timeout, and delivery.
+    /// A provisional verdict waits so long after the end of a slot. Default 20s; 1ms to 31d. The default is 8s of probe timeout,
+    /// and delivery. Longer: fewer revisions, later verdicts.
     pub grace: Millis,
-    /// After so long a verdict is final even if records are missing. Default 24 h.
+    /// After so long a verdict is final even if records are missing. Default 24h; 1ms to 31d, not shorter than `grace`.
     pub horizon: Millis,
-    /// A clock lead or lag from here on is corrected. Default 2 s.
+    /// A clock lead or lag from here on is corrected. Default 2s; 1ms to 24h.
     pub clock_correct: Millis,
-    /// From here on it is flagged as well. Default 5 s.
+    /// From here on it is flagged as well. Default 5s; 1ms to 24h, not shorter than `clock_correct`.
     pub clock_flag: Millis,
 }
 
@@ -250,31 +264,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_read_and_print() {
-        for good in ["0%", "50%", "100%", "1/3", "2/3", "1/10000"] {
-            assert_eq!(good.parse::<Ratio>().unwrap().to_string(), good);
-        }
-        for bad in ["", "50", "101%", "-1%", "4/3", "1/0", "0.5", "1/10001", "%", "/"] {
-            assert!(bad.parse::<Ratio>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_of_nothing_reaches_no_share() {
-        assert!(!Ratio::percent(0).is_reached_by(0, 0));
-        assert!(Ratio::percent(0).is_reached_by(0, 1));
-        assert!(Ratio::percent(50).is_reached_by(u64::MAX / 2 + 1, u64::MAX));
-    }
-
-    #[test]
-    fn a_policy_is_the_same_after_a_trip_through_json() {
-        let json = serde_json::to_string(&Policy::default()).unwrap();
-        let back: Policy = serde_json::from_str(&json).unwrap();
-        assert_eq!(back, Policy::default());
-        assert_eq!(back.version(), Policy::default().version());
-    }
-}
+mod tests;

@@ -38,6 +38,7 @@ fn plan(plan: &Plan) -> Value {
     insert(&mut value, "partners", map(&plan.partners, partner));
     insert(&mut value, "controls", map(&plan.controls, control));
     insert(&mut value, "policy", json!(plan.policy));
+    insert(&mut value, "shadow", json!(plan.shadow));
     insert(&mut value, "windows", plan.windows.iter().map(window).collect());
     value
 }

@@ -14,7 +14,7 @@ use super::raw::{RawEndpoint, RawPlan};
 use super::tree::Mark;
 use super::{build_fleet, build_policy, build_window};
 use crate::id::{PartnerId, Region, ServiceId, Zone};
-use crate::plan::Plan;
+use crate::plan::{Plan, PolicyOverrides};
 use crate::time::{Millis, SlotLength};
 
 /// The most targets of a plan.
@@ -128,6 +128,18 @@ pub(super) fn build(checked: Checked) -> Result<Plan, Vec<Mistake>> {
     }
 }
 
+/// Makes what is laid over the policies of a plan, or tells every mistake.
+pub(super) fn build_policy(checked: Checked, plan: &Plan) -> Result<PolicyOverrides, Vec<Mistake>> {
+    let Checked { value, marks, mistakes } = checked;
+    let mut context = Context { slot: plan.slot, ..context(&RawPlan::default(), marks, mistakes) };
+    let own = plan.services.iter().filter_map(|(id, service)| service.policy.as_ref().map(|policy| (id, policy)));
+    let overrides = build_policy::overrides(&value, &Path::root(), (&plan.policy, own), &mut context);
+    match overrides {
+        Some(overrides) if context.mistakes.is_empty() => Ok(overrides),
+        _ => Err(context.mistakes),
+    }
+}
+
 fn context(raw: &RawPlan, marks: BTreeMap<String, Mark>, mistakes: Vec<Mistake>) -> Context {
     let part = |key: &str| key.split(['.', '[']).next().unwrap_or_default().to_owned();
     let zone = raw.time_zone.as_deref().unwrap_or(TIME_ZONE);
@@ -149,9 +161,10 @@ fn plan(raw: &RawPlan, context: &mut Context) -> Option<Plan> {
     if !within_size(raw, context) {
         return None;
     }
-    let policy = build_policy::plan_policy(&raw.policy, context);
+    let policy = build_policy::plan_policy(&raw.policy, context).unwrap_or_default();
     let agents = build_fleet::agents(raw, context);
     let services = build_fleet::services(raw, context);
+    let shadow = build_policy::shadows(&raw.shadow.0, &policy, &services, context);
     let partners = build_fleet::partners(raw, context);
     let controls = build_fleet::controls(raw, context);
     let windows = build_window::windows(raw, context);
@@ -164,7 +177,8 @@ fn plan(raw: &RawPlan, context: &mut Context) -> Option<Plan> {
         services,
         partners,
         controls,
-        policy: policy.unwrap_or_default(),
+        policy,
+        shadow,
         windows,
     })
 }

@@ -1,11 +1,14 @@
 //! By which numbers is judged, and do they contradict each other?
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::build::Context;
 use super::build_probe::merge;
 use super::path::Path;
-use crate::plan::{Policy, Ratio};
+use crate::id::{ServiceId, ShadowName};
+use crate::plan::{Policy, PolicyOverrides, Ratio, Service};
 use crate::time::Millis;
 
 /// The policy of the plan, or the defaults.
@@ -27,7 +30,49 @@ pub(super) fn service_policy(plan: &Value, own: &Value, path: &Path, context: &m
     Some(policy)
 }
 
-fn read(raw: &Value, path: &Path, context: &mut Context) -> Option<Policy> {
+/// The policies that are judged by beside the real ones.
+pub(super) fn shadows(
+    raw: &BTreeMap<ShadowName, Value>,
+    policy: &Policy,
+    services: &BTreeMap<ServiceId, Service>,
+    context: &mut Context,
+) -> BTreeMap<ShadowName, PolicyOverrides> {
+    let mut shadows = BTreeMap::new();
+    for (name, raw) in raw {
+        let path = Path::root().join("shadow").join(name);
+        let own = services.iter().filter_map(|(id, service)| service.policy.as_ref().map(|policy| (id, policy)));
+        let overrides = overrides(raw, &path, (policy, own), context);
+        shadows.extend(overrides.map(|overrides| (name.clone(), overrides)));
+    }
+    shadows
+}
+
+/// What is laid over the policies of a plan: its own, and those of services that have one of their own.
+pub(super) fn overrides<'a>(
+    raw: &Value,
+    path: &Path,
+    (policy, services): (&Policy, impl Iterator<Item = (&'a ServiceId, &'a Policy)>),
+    context: &mut Context,
+) -> Option<PolicyOverrides> {
+    let overrides: PolicyOverrides = read(raw, path, context)?;
+    if overrides.is_empty() && !context.told_within(std::iter::once(path)) {
+        context.tell(path, "changes nothing; give at least one key of a policy");
+    }
+    let before = context.mistakes.len();
+    check(&overrides.over(policy), std::slice::from_ref(path), context);
+    if context.mistakes.len() > before {
+        // What is wrong for all need not be told for each.
+        return None;
+    }
+    for (id, policy) in services {
+        let before = context.mistakes.len();
+        check(&overrides.over(policy), std::slice::from_ref(path), context);
+        context.mistakes[before..].iter_mut().for_each(|m| m.message += &format!(", for service {id}"));
+    }
+    Some(overrides)
+}
+
+fn read<T: serde::de::DeserializeOwned>(raw: &Value, path: &Path, context: &mut Context) -> Option<T> {
     let raw = if raw.is_null() { Value::Object(Map::new()) } else { raw.clone() };
     match serde_json::from_value(raw) {
         Ok(policy) => Some(policy),

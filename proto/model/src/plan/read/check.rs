@@ -25,8 +25,17 @@ pub(super) struct Checked {
 
 /// Walks a tree along the schema.
 pub(super) fn check(root: &Node, mistakes: Vec<Mistake>) -> Checked {
+    check_along(schema(), root, mistakes)
+}
+
+/// Walks a tree that is only a policy.
+pub(super) fn check_policy(root: &Node, mistakes: Vec<Mistake>) -> Checked {
+    check_along(schema().pointer("/$defs/Policy").unwrap_or(&Value::Bool(true)), root, mistakes)
+}
+
+fn check_along(schema: &Value, root: &Node, mistakes: Vec<Mistake>) -> Checked {
     let mut walk = Walk { marks: BTreeMap::new(), mistakes };
-    let value = walk.node(schema(), root, &mut Path::root());
+    let value = walk.node(schema, root, &mut Path::root());
     Checked { value: value.unwrap_or_else(|| json!({})), marks: walk.marks, mistakes: walk.mistakes }
 }
 

@@ -5,7 +5,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::id::{AgentId, ControlId, EndpointName, PartnerId, Region, ServiceId, Vantage, Zone};
+use crate::id::{AgentId, ControlId, EndpointName, PartnerId, Region, ServiceId, ShadowName, Vantage, Zone};
 use crate::plan::{Ratio, StatusRange};
 use crate::time::{Millis, SlotLength};
 
@@ -74,6 +74,8 @@ formats! {
     PartnerName "partner-name" NAME, read::<PartnerId>;
     /// See [`ControlId`].
     ControlName "control-name" NAME, read::<ControlId>;
+    /// See [`ShadowName`].
+    Shadow "shadow-name" NAME, read::<ShadowName>;
     /// Region and zone, written `NL/1`.
     Place "place" "^[^/]+/[^/]+$", |t| place(t).map(drop);
     /// See [`StatusRange`].
@@ -198,6 +200,7 @@ schema_of! {
     ServiceId => ServiceName, "Name of a service.";
     EndpointName => Endpoint, "Name of an endpoint.";
     PartnerId => PartnerName, "Name of a chain partner.";
+    ShadowName => Shadow, "Name of a shadow policy.";
     ControlId => ControlName, "Name of a control.";
 }
 

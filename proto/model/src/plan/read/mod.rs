@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use super::Plan;
+use super::{Plan, PolicyOverrides};
 
 mod build;
 mod build_fleet;
@@ -97,6 +97,22 @@ impl std::error::Error for Mistakes {}
 /// # Errors
 /// All mistakes of the file at once.
 pub fn read_plan(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Mistakes> {
+    let (tree, mistakes) = tree_of(text, env)?;
+    build::build(check::check(&tree, mistakes)).map_err(Mistakes::of)
+}
+
+/// Reads and checks a policy that is to be tried out: the keys of `policy` in a plan, each of which may be left out, laid over the
+/// policies of a plan. Variables are filled in as in a plan.
+///
+/// # Errors
+/// All mistakes of the file at once, also those that only show together with the plan.
+pub fn read_policy(text: &str, env: &dyn Fn(&str) -> Option<String>, plan: &Plan) -> Result<PolicyOverrides, Mistakes> {
+    let (tree, mistakes) = tree_of(text, env)?;
+    build::build_policy(check::check_policy(&tree, mistakes), plan).map_err(Mistakes::of)
+}
+
+/// The file with its variables filled in, and what was wrong with those.
+fn tree_of(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(tree::Node, Vec<Mistake>), Mistakes> {
     if text.len() > PLAN_BYTES_MAX {
         let message = format!("the file has {} bytes, allowed are {PLAN_BYTES_MAX}", text.len());
         return Err(Mistakes(vec![Mistake { line: 1, column: 1, key: String::new(), message }]));
@@ -104,8 +120,7 @@ pub fn read_plan(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Pla
     let mut tree = tree::parse(text).map_err(|mistake| Mistakes(vec![mistake]))?;
     let mut mistakes = Vec::new();
     env::fill_in(&mut tree, env, &mut mistakes);
-    let checked = check::check(&tree, mistakes);
-    build::build(checked).map_err(Mistakes::of)
+    Ok((tree, mistakes))
 }
 
 /// JSON Schema of the plan file, for editors.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::format::text;
 use super::raw_probe::{RawProbe, Target};
-use crate::id::{AgentId, ControlId, EndpointName, PartnerId, Region, ServiceId, Zone};
+use crate::id::{AgentId, ControlId, EndpointName, PartnerId, Region, ServiceId, ShadowName, Zone};
 use crate::plan::{Policy, ServiceClass};
 use crate::time::{Millis, SlotLength};
 use crate::window::WindowKind;
@@ -61,6 +61,11 @@ pub(in crate::plan) struct RawPlan {
     #[serde(default, skip_serializing_if = "Value::is_null")]
     #[schemars(with = "Policy")]
     pub policy: Value,
+    /// Policies that are judged by beside the real ones, to compare; they never alert. Each says what differs and is laid over the
+    /// policy of every service. At most 4.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    #[schemars(with = "Named<ShadowName, Policy>", extend("maxProperties" = 4))]
+    pub shadow: Named<ShadowName, Value>,
     /// Maintenance and force majeure, announced. At most 1000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 1000))]

@@ -174,6 +174,45 @@ fn a_file_that_is_too_large_is_not_read() {
     assert_eq!(error.to_string(), "line 1: the file has 8388609 bytes, allowed are 8388608");
 }
 
+#[test]
+fn a_policy_to_try_out_is_laid_over_that_of_the_plan() {
+    let plan = read(EXAMPLE).unwrap();
+    let env = |name: &str| (name == "LONG").then(|| "10m".to_owned());
+    let overrides = read_policy("hard_duration: ${LONG}\nsamples_min: 6\n", &env, &plan).unwrap();
+    let policy = overrides.over(&plan.policy);
+    assert_eq!((policy.hard_duration.0, policy.samples_min, policy.clear), (600_000, 6, plan.policy.clear));
+    // A plan that names it as a shadow means the same.
+    let shadow = "shadow: { trial: { samples_min: 6, hard_duration: 600s } }\n";
+    let right = fs::read_to_string(Path::new(FIXTURES).join("right.yaml")).unwrap();
+    let shadowed = read_plan(&format!("{right}{shadow}"), &no_env).unwrap();
+    assert_eq!(shadowed.shadow.values().collect::<Vec<_>>(), [&overrides]);
+    // Without shadows a plan reads, and is named, as it was before there were any.
+    let plain = read_plan(&right, &no_env).unwrap();
+    assert!(!plain.to_canonical_json().contains("shadow") && plain.version() != shadowed.version());
+}
+
+#[test]
+fn every_mistake_of_a_policy_to_try_out_is_told() {
+    let plan = read(EXAMPLE).unwrap();
+    let mut told = String::new();
+    for text in [
+        "hard_share: 50\nsoft_window: 1h\nhard_duration: soon\nsampels_min: 3\nsamples_min: 0\n",
+        "soft_window: 20m\nhard_window: 30m\n",
+        // The example has a service whose soft share is 20 %.
+        "hard_share: 15%\n",
+        "policy: { clear: 1m }\n",
+        "",
+        "- clear\n",
+        "clear: ${CLEAR}\n",
+        "clear: 1m\nclear: 2m\n",
+    ] {
+        let mistakes = read_policy(text, &no_env, &plan).expect_err(text);
+        writeln!(told, "{}\n  {}", text.trim_end().replace('\n', " | "), mistakes.to_string().replace('\n', "\n  "))
+            .unwrap();
+    }
+    insta::assert_snapshot!(told);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

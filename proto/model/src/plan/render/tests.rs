@@ -15,8 +15,8 @@ use crate::plan::{
     ServedFrom, ServedPlace, Service, ServiceClass, StatusRange, TcpProbe, TlsOptions, TlsProbe,
 };
 use crate::{
-    EndpointName, Millis, PartnerId, Policy, Region, ServiceId, SlotLength, Vantage, WallTime, Window, WindowKind,
-    WindowScope, Zone,
+    EndpointName, Millis, PartnerId, Policy, PolicyOverrides, Region, ServiceId, ShadowName, SlotLength, Vantage,
+    WallTime, Window, WindowKind, WindowScope, Zone,
 };
 
 /// Texts with everything that YAML, JSON and the environment could trip over.
@@ -239,6 +239,17 @@ fn windows() -> impl Strategy<Value = Vec<Window>> {
     })
 }
 
+/// Numbers that go with any policy.
+fn overrides() -> impl Strategy<Value = PolicyOverrides> {
+    let some = (1..100u32, option::of(1..=100u32), option::of(1..90_000u64));
+    some.prop_map(|(samples, slow, hold)| {
+        let mut map = json!({ "samples_min": samples });
+        slow.into_iter().for_each(|slow| map["slow_share"] = format!("{slow}%").into());
+        hold.into_iter().for_each(|hold| map["trust_hold"] = Millis(hold).to_string().into());
+        serde_json::from_value(map).unwrap()
+    })
+}
+
 prop_compose! {
     fn plans()(
         name in text(),
@@ -248,6 +259,7 @@ prop_compose! {
         partner in (text(), probe()),
         controls in btree_map("[a-z0-9]{1,4}".prop_map(|n| crate::ControlId::new(n).unwrap()), probe(), 0..2),
         policy in policy(),
+        shadow in btree_map("[a-z]{1,4}".prop_map(|n| ShadowName::new(n).unwrap()), overrides(), 0..3),
         windows in windows(),
     ) -> Plan {
         let place = |region: &str, zone: &str| Vantage { region: Region::new(region).unwrap(), zone: Zone::new(zone).unwrap() };
@@ -263,6 +275,7 @@ prop_compose! {
             partners: BTreeMap::from([(PartnerId::new("idp").unwrap(), Partner { title: partner.0, probe: partner.1, objective })]),
             controls: controls.into_iter().map(|(id, probe)| (id, Control { probe, objective })).collect(),
             policy,
+            shadow,
             windows,
         }
     }
