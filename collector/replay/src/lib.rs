@@ -17,11 +17,15 @@ mod raw;
 pub mod reader;
 pub mod record;
 mod scalar;
+mod segment;
+pub mod tracks;
 mod words;
 pub mod writer;
 
 pub use names::Names;
 pub use reader::{LineError, Notes, ReadError, Reader, Reading};
 pub use record::{PhaseTimes, Record, RecordKind, Watched, Watcher};
+pub use segment::{ReplaySegment, Track, need_word};
+pub use tracks::{Foreign, Replay, ReplayError, Tracks, live, replay, settled};
 pub use words::Word;
 pub use writer::write_record;
