@@ -47,7 +47,7 @@ impl Question<'_> {
         let here = self.region(self.active);
         let here = if here.known { here } else { public };
         let a = ill(here);
-        if a < limit {
+        if a < limit && a.saturating_mul(2) <= ill(public) {
             return if dns() { Cause::DnsGlobal } else { Cause::FrontDoor };
         }
         let Some(other) = self.best_other(slow) else {
@@ -62,7 +62,7 @@ impl Question<'_> {
             return Cause::ChainPartner;
         }
         if no_better(self.topology, a, b, here, there) {
-            return Cause::GlobalFault;
+            return if dns() { Cause::DnsGlobal } else { Cause::GlobalFault };
         }
         match () {
             () if slow => Cause::RegionSlow,

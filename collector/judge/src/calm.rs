@@ -22,6 +22,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) doubts: &'a [Doubt],
     /// Some agent has been silent for long while others were heard.
     pub(crate) silent: bool,
+    /// What was told before this slot.
+    pub(crate) told: Cause,
     /// The region that was left because it was bad.
     pub(crate) left: Option<RegionIx>,
 }
@@ -52,12 +54,19 @@ fn tests() -> [Test; 8] {
         (Cause::ZoneAbsorbed, |s| s.serving.zone_out(s.serving.active).is_some()),
         (Cause::PathFault, path_fault),
         (Cause::VantageFault, |s| s.silent || s.doubts.iter().any(|d| d.is_sick())),
-        (Cause::StandbyDown, standby_down),
         (Cause::EndpointFault, |s| s.reading.level == Level::None && s.reading.clear && !s.reading.bad.is_empty()),
         (Cause::DiagnosticOnly, |s| bad_region(s, s.serving.active)),
-        (Cause::ChainPartner, |s| failing_partner(s.topology, s.hard).is_some()),
-        (Cause::MinorDegradation, |s| s.reading.level == Level::None && s.reading.minor),
+        (Cause::StandbyDown, standby_down),
+        (Cause::ChainPartner, |s| s.reading.minor && failing_partner(s.topology, s.hard).is_some()),
+        (Cause::MinorDegradation, minor),
     ]
+}
+
+/// A small share begins to count at half of what the policy minds, and ends at a quarter: a share of a twentieth that
+/// lasts is one degradation, not many.
+fn minor(scene: &Scene<'_>) -> bool {
+    let goes_on = scene.told == Cause::MinorDegradation && scene.reading.traces;
+    scene.reading.level < Level::Hard && (scene.reading.minor || goes_on)
 }
 
 /// A vantage with a vote cannot reach something of the service that the others can.
@@ -66,7 +75,19 @@ fn path_fault(scene: &Scene<'_>) -> bool {
     let own = |role: &Role| matches!(role, Role::Entry(_) | Role::Regional(..));
     let targets = topology.targets.iter().enumerate().filter(|(_, t)| own(&t.role)).map(|(t, _)| t);
     let mut lonely = targets.filter(|&t| blocked(scene, t));
-    lonely.any(|t| scene.hard.view(t).failing() == 0)
+    lonely.any(|t| scene.hard.view(t).failing() == 0 || parted(scene, t))
+}
+
+/// The vantages of some regions see a target fail, and those of at least as many see it clean: it is the way there.
+fn parted(scene: &Scene<'_>, t: TargetIx) -> bool {
+    let limit = threshold(scene.topology.policy.soft_share);
+    let views = (0..scene.topology.regions.len()).map(|r| scene.hard.view_from(t, Some(r))).filter(|v| v.samples > 0);
+    let (mut clean, mut bad) = (0, 0);
+    for view in views {
+        clean += u32::from(view.failed < limit / 2);
+        bad += u32::from(view.failed >= limit);
+    }
+    bad > 0 && clean >= bad
 }
 
 fn blocked(scene: &Scene<'_>, t: TargetIx) -> bool {
@@ -89,6 +110,9 @@ pub(crate) fn bad_region(scene: &Scene<'_>, region: RegionIx) -> bool {
     let (hard_share, soft_share) = (threshold(policy.hard_share), threshold(policy.soft_share));
     scene.topology.endpoints.iter().filter_map(|e| e.regional[region]).any(|t| {
         let now = scene.hard.view(t).failing();
+        if now >= soft_share && parted(scene, t) {
+            return false;
+        }
         now >= hard_share || (now >= soft_share && scene.soft.view(t).failing() >= soft_share)
     })
 }

@@ -87,7 +87,8 @@ impl Cell {
             Outcome::Down(fault) => (2, u64::from(fault.code())),
             Outcome::Unmeasured(reason) => (0, u64::from(reason.code())),
         };
-        let (region, zone) = served.filter(|_| outcome.is_answer()).map_or((0, 0), |s| place(topology, s));
+        // An error answer tells who gave it as well as a right one does.
+        let (region, zone) = served.filter(|_| outcome.is_measured()).map_or((0, 0), |s| place(topology, s));
         let unmeasured = u64::from(!outcome.is_measured());
         Self(unmeasured << 63 | u64::from(attempt) << 55 | state << 53 | fault << 45 | region << 33 | zone << 21)
     }

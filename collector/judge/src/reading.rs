@@ -32,8 +32,12 @@ pub(crate) struct Reading {
     pub(crate) measured: bool,
     /// The endpoints that make the level; without a level those that are bad at all.
     pub(crate) bad: Vec<EndpointIx>,
-    /// Some requests fail or are slow, fewer than the policy minds.
+    /// Some requests fail or are slow, by at least half of what the policy minds.
     pub(crate) minor: bool,
+    /// By at least a quarter of it.
+    pub(crate) traces: bool,
+    /// By less than twice of what the policy minds.
+    pub(crate) mild: bool,
 }
 
 /// What one endpoint looks like over both windows.
@@ -59,12 +63,18 @@ pub(crate) fn read(topology: &Topology, hard: &Court<'_>, soft: &Court<'_>, acti
     let is_slow = |f: &Face| is_soft(f) || f.soft.slowing() >= slow_share;
     let is_now = |f: &Face| f.hard.failing() >= soft_share || f.hard.slowing() >= slow_share;
     let clear = !affects(topology, &pick(&is_now));
-    let minor = faces
-        .iter()
-        .flatten()
-        .any(|f| f.soft.failing() >= (soft_share / 2).max(1) || f.soft.slowing() >= (slow_share / 2).max(1));
+    let reaches = |part: u64| {
+        let shares = faces.iter().flatten().map(|f| f.soft.traces());
+        shares
+            .into_iter()
+            .any(|(failed, slow)| failed >= (soft_share / part).max(1) || slow >= (slow_share / part).max(1))
+    };
+    let (minor, traces) = (reaches(2), reaches(4));
+    let mild = faces.iter().flatten().all(|f| {
+        f.hard.failing() < hard_share && f.soft.failing() < soft_share * 2 && f.soft.slowing() < slow_share * 3 / 2
+    });
     let measured = faces.iter().flatten().any(|f| f.hard.samples > 0);
-    let mut reading = Reading { level: Level::None, clear, measured, bad: Vec::new(), minor };
+    let mut reading = Reading { level: Level::None, clear, measured, bad: Vec::new(), minor, traces, mild };
     if !sufficient(topology, &faces) {
         reading.level = Level::Unknown;
         return reading;

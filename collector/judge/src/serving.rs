@@ -82,6 +82,13 @@ impl Serving {
         (0..self.per_region.len()).find(|&r| u64::from(self.per_region[r]) * 2 > told)
     }
 
+    /// Whether some answers of the window, not just a stray one, came from another region than this one.
+    pub(crate) fn speaks_against(&self, topology: &Topology, region: RegionIx) -> bool {
+        let others = self.per_region.iter().enumerate().filter(|(r, _)| *r != region).map(|(_, &n)| u64::from(n));
+        let others: u64 = others.sum();
+        others > 1 && topology.policy.soft_share.is_reached_by(others, u64::from(self.probes))
+    }
+
     /// The first zone of a region that fell out, and the last slot that it answered in.
     pub(crate) fn zone_out(&self, region: RegionIx) -> Option<(usize, i64)> {
         let zones = &self.zones[region];

@@ -16,6 +16,8 @@ pub(crate) struct Label {
     pub(crate) calm: Cause,
     /// Why users are hurt.
     pub(crate) impact: Option<Cause>,
+    /// They were hurt so little that it may be a part of a minor degradation.
+    pub(crate) mild: bool,
     /// Why nothing can be said.
     pub(crate) unknown: Option<Cause>,
     /// The active region is inside an announced window that excuses.
@@ -35,6 +37,8 @@ impl Label {
             (Some(cause), ..) => (cause, false),
             // The failures while a zone is taken out belong to the zone.
             (None, Some(Cause::Transient), Cause::ZoneAbsorbed) => (Cause::ZoneAbsorbed, false),
+            // A small share of failures reaches the policy's share by chance now and then.
+            (None, Some(Cause::Transient), Cause::MinorDegradation) if self.mild => (Cause::MinorDegradation, false),
             (None, Some(cause), _) => (cause, false),
             (None, None, Cause::Healthy) if self.window => (Cause::Maintenance, true),
             (None, None, cause) => (cause, false),

@@ -202,6 +202,8 @@ pub(crate) struct View {
     pub(crate) failed_seen: bool,
     /// Enough voices see slowness themselves.
     pub(crate) slow_seen: bool,
+    /// Enough voices see at least some failures or slowness themselves.
+    pub(crate) traces_seen: bool,
     /// Trust of the voices that measured it, in halves.
     pub(crate) trust: u32,
     /// Samples of trusted voices.
@@ -212,6 +214,11 @@ impl View {
     /// Failing share that counts: path faults are bimodal, a real fault is seen by the median voice.
     pub(crate) fn failing(self) -> u64 {
         if self.failed_seen { self.failed } else { 0 }
+    }
+
+    /// Failing and slow share that counts where small shares are looked for.
+    pub(crate) fn traces(self) -> (u64, u64) {
+        if self.traces_seen { (self.failed, self.slow) } else { (0, 0) }
     }
 
     /// Slow share that counts.
@@ -301,16 +308,19 @@ impl<'a> Court<'a> {
     /// Zones vote first (the agents of a zone share a voice), then the voices together.
     fn vote(&self, voices: &[Voice], mut view: View) -> View {
         let policy = &self.window.topology.policy;
-        let half = |ratio| (threshold(ratio) / 2).max(1);
+        let (half, quarter) = (|ratio| (threshold(ratio) / 2).max(1), |ratio| (threshold(ratio) / 4).max(1));
         let (mut failed, mut slow, mut answering) = (0, 0, 0);
-        let (mut heard, mut see_failed, mut see_slow) = (0u32, 0u32, 0u32);
+        let (mut heard, mut see_failed, mut see_slow, mut see_traces) = (0u32, 0u32, 0u32, 0u32);
         for voice in voices.iter().filter(|v| v.weight > 0) {
             let (p, trust) = (voice.failed / voice.weight, u64::from(voice.trust));
             heard += 1;
             view.trust += voice.trust;
             failed += trust * p;
             see_failed += u32::from(p >= half(policy.soft_share));
-            if let Some(q) = voice.slow.checked_div(voice.answering) {
+            let q = voice.slow.checked_div(voice.answering);
+            let traces = p >= quarter(policy.soft_share) || q.is_some_and(|q| q >= quarter(policy.slow_share));
+            see_traces += u32::from(traces);
+            if let Some(q) = q {
                 slow += trust * q;
                 answering += trust;
                 see_slow += u32::from(q >= half(policy.slow_share));
@@ -319,6 +329,7 @@ impl<'a> Court<'a> {
         view.failed = failed / u64::from(view.trust).max(1);
         view.slow = slow / answering.max(1);
         view.failed_seen = see_failed >= policy.vantages_min && see_failed * 2 >= heard;
+        view.traces_seen = see_traces >= policy.vantages_min && see_traces * 2 >= heard;
         view.slow_seen = see_slow >= policy.vantages_min && see_slow * 2 >= heard;
         view
     }

@@ -143,7 +143,7 @@ fn partner_fails_alone() {
     let story = json!({"faults": [
         {"from_s": 900, "to_s": 2400, "scope": {"chain_partner": "idp"}, "effect": {"kind": "error", "params": {"rate": 1.0}}}
     ]});
-    check("partner alone", story, &[(92, 243, "not_needed chain_partner none")]);
+    check("partner alone", story, &[]);
 }
 
 #[test]
@@ -278,4 +278,74 @@ fn a_leading_clock_is_corrected() {
         {"from_s": 900, "to_s": 2400, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}}
     ]});
     check("skew", story, &[(90, 240, "needed region_down missed")]);
+}
+
+#[test]
+fn sparse_flapping_never_becomes_an_outage() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 960, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}},
+        {"from_s": 1200, "to_s": 1260, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}},
+        {"from_s": 1500, "to_s": 1560, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}},
+        {"from_s": 1800, "to_s": 1860, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}}
+    ]});
+    let blip = "not_needed transient none";
+    check("sparse flaps", story, &[(90, 96, blip), (120, 126, blip), (150, 156, blip), (180, 186, blip)]);
+}
+
+#[test]
+fn dense_flapping_is_one_outage() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 3000, "scope": {"target_region": "NL"},
+         "effect": {"kind": "error", "params": {"cycle": {"on_s": 120, "off_s": 30}}}}
+    ]});
+    check("dense flaps", story, &[(90, 300, "needed region_down missed")]);
+}
+
+#[test]
+fn a_small_share_that_lasts_is_a_minor_degradation() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 3600, "scope": {"target_region": "NL"}, "effect": {"kind": "error", "params": {"rate": 0.07}}}
+    ]});
+    check("minor", story, &[(95, 362, "not_needed minor_degradation none")]);
+}
+
+#[test]
+fn names_of_both_regions_do_not_resolve() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 2400, "scope": {"target_region": "ALL"}, "effect": {"kind": "dns", "params": {}}}
+    ]});
+    check("names", story, &[(90, 240, "futile dns_global none")]);
+}
+
+#[test]
+fn the_way_to_the_standby_breaks() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 2400, "scope": {"target_region": "IE", "vantage_region": "NL"}, "effect": {"kind": "down", "params": {}}}
+    ]});
+    check("way to the standby", story, &[(90, 240, "not_needed path_fault none")]);
+}
+
+#[test]
+fn both_direct_names_fail_and_users_are_served() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 2400, "scope": {"target_region": "ALL", "regional": true}, "effect": {"kind": "down", "params": {}}}
+    ]});
+    check("both direct names", story, &[(90, 240, "not_needed diagnostic_only none")]);
+}
+
+#[test]
+fn a_region_that_errs_is_not_mistaken_for_the_dead_one() {
+    let story = json!({"faults": [
+        {"from_s": 900, "to_s": 4300, "scope": {"target_region": "NL"}, "effect": {"kind": "down", "params": {}}},
+        {"from_s": 600, "to_s": 4300, "scope": {"target_region": "IE"}, "effect": {"kind": "error", "params": {"rate": 0.3}}}
+    ], "actual_failovers": [{"at_s": 1800, "from": "NL", "to": "IE", "ttl_s": 20}]});
+    check(
+        "half bad",
+        story,
+        &[
+            (72, 90, "not_needed standby_down none"),
+            (90, 181, "needed region_down executed"),
+            (181, 430, "futile global_fault none"),
+        ],
+    );
 }

@@ -173,16 +173,16 @@ fn one_vantage_that_fails_at_everything_has_no_vote() {
 fn two_vantages_of_the_other_region_are_enough() {
     check(
         "
-                        0   10  20  30  40  50
-        nl sees all     .   .   .   .   .   .
-        ie-3 sees all   .   .   .   .   .   .
-        ie sees NL      U   U   D   D   D   U
-        ie sees public  U   U   D   D   D   U
+                        0   10  20  30  40  50  60
+        nl sees all     .   .   .   .   .   .   .
+        ie-3 sees all   .   .   .   .   .   .   .
+        ie sees NL      U   U   D   D   D   U   U
+        ie sees public  U   U   D   D   D   U   U
         ",
         "
         0..20 vantage_fault none
         20..50 region_down missed
-        50..60 vantage_fault none
+        50..70 vantage_fault none
         ",
     );
 }

@@ -8,11 +8,12 @@ use crate::blame::Question;
 use crate::evidence::Evidence;
 use crate::maintenance;
 use crate::reading::{Level, Reading};
-use crate::share::{good_stretch, worst_stretch};
+use crate::share::{good_stretch, share, threshold, worst_stretch};
 use crate::topology::{EndpointIx, Topology};
 use crate::trace::{Note, NoteKind, Trace};
 use crate::trust::Court;
 use crate::verdict::Cause;
+use uitwijk_model::Ratio;
 
 impl State {
     pub(super) fn while_calm(&mut self, topology: &Topology, reading: &Reading, slot: i64) -> Option<i64> {
@@ -21,7 +22,7 @@ impl State {
         }
         let onset = self.onset(topology, reading, slot);
         let settling = onset < self.settling_until;
-        let pending = Pending { onset, hard: None, soft: None, good_from: None, notable: false, settling };
+        let pending = Pending { onset, hard: None, soft: None, good_from: None, notable: false, mild: true, settling };
         self.mode = Mode::Pending(self.hurt(topology, reading, pending, slot));
         None
     }
@@ -46,6 +47,7 @@ impl State {
         p.soft = (reading.level >= Level::Slow).then(|| p.soft.unwrap_or(here));
         p.onset = p.onset.min(p.hard.unwrap_or(p.onset)).min(p.soft.unwrap_or(p.onset));
         p.notable |= reading.level >= Level::Slow || (slot - p.onset) * 2 >= topology.spans.hard_window;
+        p.mild &= reading.mild;
         p.good_from = self.good_from(topology, reading, p.good_from, slot);
         p
     }
@@ -90,14 +92,20 @@ impl State {
             self.mode = Mode::Impact(Impact { onset, cause, turning: None, good_from: None });
             return None;
         }
-        if let Some(end) = self.passed(topology, reading, p.good_from, slot) {
+        let passed = self.passed(topology, reading, p.good_from, slot);
+        if let Some(end) = passed.filter(|_| !p.mild) {
             self.well_again(end, slot);
             return Some(end);
         }
         if p.notable && !p.settling {
             let end = p.good_from.unwrap_or(slot + 1);
             self.say(topology, courts.0, Cause::Transient, p.onset, end - 1);
-            self.well_so_far(end, slot);
+            self.relabel(p.onset, end - 1, |_, label| label.mild = p.mild);
+            self.well_so_far(end, slot, p.mild);
+        }
+        if passed.is_some() {
+            // What is left of something mild is looked at for as long as it lasts.
+            return None;
         }
         self.mode = Mode::Pending(p);
         None
@@ -126,7 +134,20 @@ impl State {
         good_from: Option<i64>,
         slot: i64,
     ) -> Option<i64> {
-        good_from.filter(|&from| reading.level < Level::Slow && slot - from + 1 >= topology.spans.clear)
+        let long = good_from.filter(|&from| slot - from + 1 >= topology.spans.clear)?;
+        (reading.level < Level::Slow || self.is_calm_since(topology, long, slot)).then_some(long)
+    }
+
+    /// Whether a stretch as a whole shows less than half of what the policy minds. Each of its hard windows is clear, but
+    /// so few samples are in one that a fault of a tenth seems to pause now and then.
+    fn is_calm_since(&self, topology: &Topology, from: i64, slot: i64) -> bool {
+        let policy = &topology.policy;
+        let less = |slow, ratio: Ratio| {
+            let series = self.newest_first(topology, &[], slow, slot - from + 1, slot);
+            let (bad, n) = series.into_iter().fold((0, 0), |(b, n), (bad, all)| (b + bad, n + all));
+            share(bad, n) < (threshold(ratio) / 2).max(1)
+        };
+        less(false, policy.soft_share) && less(true, policy.slow_share)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one arm of `judge`, with all that it looks at")]
@@ -140,12 +161,8 @@ impl State {
         mut impact: Impact,
         slot: i64,
     ) -> Option<i64> {
-        let before = impact.good_from;
-        impact.good_from = self.good_from(topology, reading, before, slot);
-        if let (Some(from), None) = (before, impact.good_from) {
-            self.say(topology, courts.0, impact.cause, from, slot);
-        }
-        if let Some(end) = impact.good_from.filter(|&from| slot - from + 1 >= topology.spans.clear) {
+        impact.good_from = self.good_from(topology, reading, impact.good_from, slot);
+        if let Some(end) = self.passed(topology, reading, impact.good_from, slot) {
             trace.notes.push(Note { slot: end, known: slot, kind: NoteKind::Cleared });
             self.well_again(end, slot);
             return Some(end);
@@ -154,18 +171,17 @@ impl State {
             let cause = self.blame(topology, evidence, courts, reading, impact.onset, slot);
             self.turn(topology, courts.0, &mut impact, cause, slot);
         }
-        let end = impact.good_from.unwrap_or(slot + 1);
-        self.say(topology, courts.0, impact.cause, slot, slot.min(end - 1));
-        self.well_so_far(end, slot);
+        // It goes on until the clear stretch is long enough; only then is its end dated back.
+        self.say(topology, courts.0, impact.cause, slot, slot);
         self.mode = Mode::Impact(impact);
         None
     }
 
     /// Users seem well from a slot on. What the emptying windows seem to tell meanwhile is the same trouble.
-    pub(super) fn well_so_far(&mut self, from: i64, now: i64) {
+    pub(super) fn well_so_far(&mut self, from: i64, now: i64, mild: bool) {
         self.relabel(from, now, |_, label| {
             label.impact = None;
-            if echo(label.calm) {
+            if echo(label.calm) && !mild {
                 label.calm = Cause::Healthy;
             }
         });
@@ -176,7 +192,7 @@ impl State {
         if matches!(self.calm.0, Cause::MinorDegradation | Cause::EndpointFault) {
             self.calm = (Cause::Healthy, now + 1);
         }
-        self.well_so_far(from, now);
+        self.well_so_far(from, now, false);
         let (calm, since) = self.calm;
         if echo(calm) {
             self.relabel(since.max(from), now, |_, label| label.calm = calm);

@@ -20,7 +20,7 @@ use crate::calm::{self, Scene};
 use crate::evidence::{Cell, Evidence};
 use crate::reading::{Level, Reading, read};
 use crate::serving::Serving;
-use crate::share::Count;
+use crate::share::{Count, good_stretch, worst_stretch};
 use crate::topology::{RegionIx, Role, Topology};
 use crate::trace::{Label, Run, Trace};
 use crate::trust::{Court, Doubt, Window};
@@ -44,6 +44,8 @@ struct Pending {
     good_from: Option<i64>,
     /// It was more than a shiver: worth an episode of its own when it passes.
     notable: bool,
+    /// It never was much: it may be a part of a minor degradation.
+    mild: bool,
     /// It follows a switch and only waits for the last clients.
     settling: bool,
 }
@@ -210,6 +212,7 @@ impl State {
             serving: &serving,
             doubts: raw,
             silent,
+            told: self.calm.0,
             left,
         };
         self.keep_calm(topology, &scene, slot);
@@ -266,8 +269,12 @@ impl State {
             return;
         }
         let since = match (cause, self.turning) {
+            (Cause::Healthy, _) if self.calm.0 == Cause::MinorDegradation => {
+                slot + 1 - self.minor_stretch(topology, slot).1
+            }
             (Cause::ZoneAbsorbed, _) => scene.serving.zone_out(scene.serving.active).map_or(slot, |(_, last)| last + 1),
             (_, Some((before, since))) if before == cause => since,
+            (Cause::MinorDegradation, _) => slot + 1 - self.minor_stretch(topology, slot).0,
             (Cause::VantageFault, _) if scene.silent && (self.calm.0 == Cause::Healthy || echo(self.calm.0)) => {
                 let healthy_since = if self.calm.0 == Cause::Healthy { self.calm.1 } else { self.start };
                 let long = self.heard.iter().filter(|&&last| slot - last >= topology.spans.soft_window);
@@ -275,7 +282,8 @@ impl State {
             }
             _ => slot,
         };
-        let hold = calm::hold(cause, &topology.spans);
+        let over = if cause == Cause::MinorDegradation { self.minor_stretch(topology, slot).1 } else { 0 };
+        let hold = calm::hold(cause, &topology.spans).saturating_add(over);
         let active = self.serving.active;
         let zone = self.serving.zone_out(active).map(|(zone, _)| zone);
         if cause == Cause::Healthy || slot - since + 1 >= hold {
@@ -293,6 +301,18 @@ impl State {
             self.calm = (Cause::Healthy, slot);
             self.relabel(slot, slot, |_, label| label.calm = Cause::Healthy);
         }
+    }
+
+    /// How many slots ago a small share of failures or slowness began, and for how many slots it has been over.
+    fn minor_stretch(&self, topology: &Topology, slot: i64) -> (i64, i64) {
+        let (policy, window) = (&topology.policy, topology.spans.soft_window);
+        let [failed, slow] = [(false, policy.soft_share), (true, policy.slow_share)].map(|(slow, ratio)| {
+            let series = self.newest_first(topology, &[], slow, window, slot);
+            // Half of the ratio: each bad one counts twice.
+            let twice = || series.iter().map(|&(bad, n)| (bad * 2, n));
+            (worst_stretch(twice(), ratio), good_stretch(twice(), ratio))
+        });
+        (failed.0.max(slow.0).max(1), failed.1.min(slow.1))
     }
 
     /// Bytes that this takes, about.

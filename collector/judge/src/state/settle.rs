@@ -16,6 +16,7 @@ impl State {
         self.tail.push_back(Label {
             calm: self.calm.0,
             impact: None,
+            mild: false,
             unknown: None,
             window,
             switched: false,

@@ -22,15 +22,19 @@ impl State {
         weights: &[u32],
         slot: i64,
     ) {
-        let Some(region) = self.serving.majority(topology).or_else(|| self.steered_to(topology, weights, slot)) else {
-            return;
-        };
+        let told = self.serving.majority(topology);
+        let Some(region) = told.or_else(|| self.steered_to(topology, weights, slot)) else { return };
         let first = !std::mem::replace(&mut self.serving.told, true);
         if region == self.serving.active {
             return;
         }
         let old = std::mem::replace(&mut self.serving.active, region);
-        let at = if first { self.start } else { self.turned_at(topology, evidence, region, slot) };
+        let at = match &self.mode {
+            _ if first => self.start,
+            // Nobody answers to tell it: users went there when their trouble began.
+            Mode::Pending(p) if told.is_none() => p.onset.max(self.entry_since),
+            _ => self.turned_at(topology, evidence, region, slot),
+        };
         self.relabel(at, slot, |_, label| label.active = region);
         if !first {
             self.switched(topology, trace, old, at, slot);
@@ -47,7 +51,7 @@ impl State {
         let is_dead = |r: &&RegionIx| topology.endpoints.iter().any(|e| e.regional[**r].is_some_and(dead));
         let mut dead_regions = topology.deployed.iter().filter(is_dead);
         let named = match (entry, dead_regions.next(), dead_regions.next()) {
-            (true, Some(&region), None) => Some(region),
+            (true, Some(&region), None) if !self.serving.speaks_against(topology, region) => Some(region),
             _ => None,
         };
         self.steered = match (named, self.steered) {

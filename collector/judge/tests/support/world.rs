@@ -312,7 +312,8 @@ fn ask(
     if answer.outcome.is_none() && answer.ms >= 8000.0 {
         answer = Answer { outcome: Some(Died::WaitTimeout), ms: 8000.0 };
     }
-    let served = region.filter(|_| answer.outcome.is_none()).map(|r| (r, zone));
+    let tells = matches!(answer.outcome, None | Some(Died::HttpStatus | Died::WrongBody));
+    let served = region.filter(|_| tells).map(|r| (r, zone));
     (answer, served)
 }
 
