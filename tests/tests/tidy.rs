@@ -97,6 +97,7 @@ fn in_its_crate(name: &str) -> &str {
         "collector/judge/",
         "collector/replay/",
         "collector/scenario/",
+        "tests/peers/",
         "proto/model/",
         "proto/identity/",
         "proto/telemetry/",
@@ -137,6 +138,7 @@ fn versions_are_written_once() {
         "proto/identity",
         "proto/telemetry",
         "tests",
+        "tests/peers",
     ];
     let mut wrong = Vec::new();
     for member in members {
