@@ -26,6 +26,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) told: Cause,
     /// The region that was left because it was bad.
     pub(crate) left: Option<RegionIx>,
+    /// Enough voices see clearly slower answers than they used to.
+    pub(crate) slower: bool,
 }
 
 /// For how many slots an answer must hold before it counts.
@@ -33,6 +35,7 @@ pub(crate) fn hold(cause: Cause, spans: &Spans) -> i64 {
     match cause {
         Cause::ZoneAbsorbed => 1,
         Cause::MinorDegradation => spans.soft_window,
+        Cause::SlowWithinObjective => spans.drift_duration,
         _ => spans.hard_window,
     }
 }
@@ -49,7 +52,7 @@ pub(crate) fn still(scene: &Scene<'_>, cause: Cause) -> bool {
     tests().into_iter().any(|(c, test)| c == cause && test(scene))
 }
 
-fn tests() -> [Test; 8] {
+fn tests() -> [Test; 9] {
     [
         (Cause::ZoneAbsorbed, |s| s.serving.zone_out(s.serving.active).is_some()),
         (Cause::PathFault, path_fault),
@@ -59,6 +62,7 @@ fn tests() -> [Test; 8] {
         (Cause::StandbyDown, standby_down),
         (Cause::ChainPartner, |s| s.reading.minor && failing_partner(s.topology, s.hard).is_some()),
         (Cause::MinorDegradation, minor),
+        (Cause::SlowWithinObjective, |s| s.reading.level == Level::None && s.reading.clear && s.slower),
     ]
 }
 

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use uitwijk_model::{AgentId, Elapsed, Fault, Measurement, Outcome, ServedBy, Slot, TargetId, WallTime};
 
 use crate::clock::Leads;
+use crate::logarithm::log;
 use crate::topology::{AgentIx, RegionIx, TargetIx, Topology};
 
 /// What the judge takes from one measurement.
@@ -69,6 +70,7 @@ impl Sample {
 ///
 /// ```text
 ///   bit 63 unmeasured | 62..55 attempt | 54..53 outcome | 52..45 fault | 44..33 region + 1 | 32..21 zone + 1
+///   20..16 nothing | 15..0 logarithm of the total + 1, of answers
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell(u64);
@@ -80,7 +82,13 @@ impl Cell {
     /// Nothing arrived.
     pub const EMPTY: Self = Self(u64::MAX);
 
-    fn pack(topology: &Topology, outcome: Outcome, attempt: u8, served: Option<&ServedBy>) -> Self {
+    fn pack(
+        topology: &Topology,
+        outcome: Outcome,
+        attempt: u8,
+        served: Option<&ServedBy>,
+        total: Option<Elapsed>,
+    ) -> Self {
         let (state, fault) = match outcome {
             Outcome::Up => (0, 0),
             Outcome::Slow => (1, 0),
@@ -90,7 +98,9 @@ impl Cell {
         // An error answer tells who gave it as well as a right one does.
         let (region, zone) = served.filter(|_| outcome.is_measured()).map_or((0, 0), |s| place(topology, s));
         let unmeasured = u64::from(!outcome.is_measured());
-        Self(unmeasured << 63 | u64::from(attempt) << 55 | state << 53 | fault << 45 | region << 33 | zone << 21)
+        let length = total.filter(|_| outcome.is_answer()).map_or(0, |t| log(t.as_micros()).unsigned_abs() + 1);
+        let what = unmeasured << 63 | u64::from(attempt) << 55 | state << 53 | fault << 45;
+        Self(what | region << 33 | zone << 21 | length.min(0xffff))
     }
 
     /// The observation as a number.
@@ -126,6 +136,13 @@ impl Cell {
                 fault,
                 Some(Fault::DnsName | Fault::DnsNoAddress | Fault::DnsServer | Fault::DnsTimeout | Fault::DnsAnswer)
             )
+    }
+
+    /// The logarithm of how long a right answer took, in microseconds, on the scale of [`crate::logarithm`].
+    #[must_use]
+    pub fn log_total(self) -> Option<i64> {
+        let length = i64::try_from(self.0 & 0xffff).ok().filter(|&l| l > 0)?;
+        self.is_measured().then_some(length - 1)
     }
 
     /// The region and zone that served, as far as the answer told and the plan knows them.
@@ -231,7 +248,7 @@ impl Evidence {
             return Taken::TooLate;
         }
         let moved = self.leads.observe(v, slot.0, started, total, arrived, offset);
-        let cell = Cell::pack(topology, outcome, attempt, served);
+        let cell = Cell::pack(topology, outcome, attempt, served, total);
         let at = self.index(slot.0, v, t);
         let size = CHUNK_ROWS * self.agents * self.targets;
         let chunk =
@@ -246,6 +263,13 @@ impl Evidence {
             (Some(a), None) | (None, Some(a)) => Taken::Changed(a),
             (None, None) => Taken::Known,
         }
+    }
+
+    /// What an agent saw of a target in a slot of its own clock.
+    #[must_use]
+    pub fn cell(&self, slot: i64, v: AgentIx, t: TargetIx) -> Cell {
+        let chunk = self.chunks.get(&slot.div_euclid(CHUNK));
+        chunk.map_or(Cell::EMPTY, |cells| cells[self.index(slot, v, t)])
     }
 
     fn index(&self, slot: i64, v: AgentIx, t: TargetIx) -> usize {

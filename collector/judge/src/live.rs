@@ -20,10 +20,12 @@ use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetI
 
 use crate::episode::{Episode, episodes};
 use crate::evidence::{Evidence, Taken};
+use crate::journal::{Arrival, Journal, seen};
 use crate::report;
 use crate::scan::Scan;
+use crate::since::{Answer, Origin, Since};
 use crate::timeline::segments;
-use crate::topology::{Topology, UnknownService};
+use crate::topology::{AgentIx, Topology, UnknownService};
 use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, Segment};
 
 /// Settled runs that are kept for timelines and for late records.
@@ -42,6 +44,9 @@ struct Published {
     cause: Cause,
     execution: Execution,
     last: RevisionKind,
+    decided: WallTime,
+    /// The first slot that was not judged then.
+    judged_to: i64,
 }
 
 impl Published {
@@ -82,6 +87,7 @@ pub struct Live {
     /// Segments from before the plan last changed.
     history: Vec<Segment>,
     counters: Counters,
+    journal: Journal,
 }
 
 impl Live {
@@ -98,6 +104,7 @@ impl Live {
     pub fn around(topology: Topology) -> Self {
         Self {
             evidence: Evidence::new(&topology),
+            journal: Journal::new(&topology),
             topology,
             frontiers: BTreeMap::new(),
             scan: None,
@@ -116,8 +123,19 @@ impl Live {
 
     /// Takes one measurement in; repeats change nothing.
     pub fn observe(&mut self, agent: &AgentId, measurement: &Measurement, arrived: WallTime) -> Taken {
+        self.observe_from(agent, measurement, arrived, None)
+    }
+
+    /// The same of a measurement whose name in transport is known, so that revisions can tell that it came in.
+    pub fn observe_from(
+        &mut self,
+        agent: &AgentId,
+        measurement: &Measurement,
+        arrived: WallTime,
+        origin: Option<Origin>,
+    ) -> Taken {
         let taken = match self.topology.agent(agent) {
-            Some(v) => self.evidence.add_measurement(&self.topology, v, measurement, arrived),
+            Some(v) => self.take(v, measurement, arrived, origin),
             None => Taken::Foreign,
         };
         let counter = match taken {
@@ -130,6 +148,23 @@ impl Live {
             Taken::TooLate => &mut self.counters.too_late,
         };
         *counter += 1;
+        taken
+    }
+
+    /// Adds a measurement to the evidence, and keeps what it changed.
+    fn take(&mut self, agent: AgentIx, m: &Measurement, arrived: WallTime, origin: Option<Origin>) -> Taken {
+        let slot = m.slot.0;
+        let late = slot < self.slot_before(arrived, self.topology.policy.grace);
+        let place = if late { self.topology.target(&m.target).map(|t| (agent, t)) } else { None };
+        let cell = |live: &Self, (v, t)| live.evidence.cell(slot, v, t);
+        let before = place.map(|place| cell(self, place));
+        let taken = self.evidence.add_measurement(&self.topology, agent, m, arrived);
+        if matches!(taken, Taken::Changed(_)) {
+            self.journal.arrived(&Arrival { agent, slot, origin, arrived, late });
+            if let Some((place, before)) = place.zip(before).filter(|(place, before)| cell(self, *place) != *before) {
+                self.journal.changed(place, slot, arrived, (seen(before), seen(cell(self, place))));
+            }
+        }
         taken
     }
 
@@ -154,16 +189,20 @@ impl Live {
     /// Bytes that evidence, states and checkpoints take, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.evidence.bytes() + self.scan.as_ref().map_or(0, Scan::bytes)
+        self.evidence.bytes() + self.scan.as_ref().map_or(0, Scan::bytes) + self.journal.bytes()
     }
 
     /// Judges what can be judged at this moment and answers the revisions that are new.
     pub fn advance(&mut self, now: WallTime) -> Vec<Revision> {
+        self.journal.begin();
         let due = self.slot_before(now, self.topology.policy.grace);
         let changed_from = self.catch_up(due);
         let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0);
         let settled = complete.max(self.slot_before(now, self.topology.policy.horizon));
         let revisions = self.publish(now, changed_from, settled, complete);
+        if !revisions.is_empty() {
+            self.journal.mark(now);
+        }
         self.forget(now, complete);
         revisions
     }
@@ -263,7 +302,8 @@ impl Live {
         if let Some(p) = before.filter(|p| p.from < scanned && e.from == scanned) {
             told.from = p.from;
         }
-        let stamp = report::Stamp { id: id.clone(), number, kind, decided: now, complete };
+        let since = before.map(|p| self.since(p, e));
+        let stamp = report::Stamp { id: id.clone(), number, kind, decided: now, complete, since };
         let revision = report::revision(&self.topology, &told, stamp);
         let entry = Published {
             id,
@@ -274,12 +314,39 @@ impl Live {
             cause: e.cause,
             execution: e.execution,
             last: kind,
+            decided: now,
+            judged_to: self.judged_to(),
         };
         match at {
             Some(at) => self.published[at] = entry,
             None => self.published.push(entry),
         }
         Some(revision)
+    }
+
+    /// The first slot that was not judged yet.
+    fn judged_to(&self) -> i64 {
+        self.scan.as_ref().map_or(i64::MIN, |s| s.state.next)
+    }
+
+    /// What came in since a revision, as far as it is in the reach of its episode.
+    fn since(&self, p: &Published, e: &Episode) -> Since {
+        let lead_in = self.topology.spans.soft_window.saturating_add(self.topology.spans.trust_hold);
+        let from = p.from.min(e.from).saturating_sub(lead_in);
+        let to = p.to.max(e.to).saturating_add(self.topology.reach());
+        let ((arrivals, arrivals_more), (cells, cells_more)) =
+            self.journal.since(&self.topology, p.decided, (from, to));
+        let judged_to = self.judged_to();
+        Since {
+            decided: p.decided,
+            before: Answer { need: p.cause.need(), cause: p.cause, execution: p.execution },
+            judged_from: Slot(p.judged_to.min(judged_to)),
+            judged_to: Slot(judged_to),
+            arrivals,
+            arrivals_more,
+            cells,
+            cells_more,
+        }
     }
 
     /// A name that no episode has yet: a second one that was first seen to start at the same moment gets a number.
@@ -304,6 +371,7 @@ impl Live {
         if let Some(scan) = &mut self.scan {
             let (needed, closed) = scan.forget_before(&self.topology, keep_from.min(scan.state.next), RUNS_MAX);
             self.evidence.drop_before(needed, closed);
+            self.journal.drop_before(needed);
         }
         let surplus = self.published.len().saturating_sub(PUBLISHED_MAX);
         self.published.drain(..surplus);
@@ -322,7 +390,10 @@ impl Live {
                 cause: r.cause,
                 execution: r.execution,
                 last: r.kind,
+                decided: r.decided,
+                judged_to: self.slot_before(r.decided, self.topology.policy.grace),
             };
+            self.journal.mark(r.decided);
             match self.published.iter_mut().find(|p| p.id == entry.id) {
                 Some(p) if p.number >= entry.number => {}
                 Some(p) => *p = entry,
@@ -361,6 +432,7 @@ impl Live {
         } else {
             self.evidence = evidence;
         }
+        self.journal = std::mem::take(&mut self.journal).moved(&self.topology, &topology);
         self.topology = topology;
         (self.scan, self.dirty) = (None, None);
     }

@@ -5,6 +5,7 @@ use uitwijk_model::{Slot, WallTime, WindowKind};
 use crate::episode::Episode;
 use crate::facts::{Facts, is_control, is_entry, is_region};
 use crate::share::{Count, threshold};
+use crate::since::Since;
 use crate::topology::{Announced, Role, Topology};
 use crate::trust::Doubt;
 use crate::verdict::{Cause, EpisodeId, Execution, Finding, Need, Rejected, Revision, RevisionKind, WouldChange};
@@ -18,6 +19,7 @@ pub(crate) struct Stamp {
     pub(crate) kind: RevisionKind,
     pub(crate) decided: WallTime,
     pub(crate) complete: bool,
+    pub(crate) since: Option<Since>,
 }
 
 /// Tells an episode with names and times.
@@ -46,6 +48,7 @@ pub(crate) fn revision(topology: &Topology, e: &Episode, stamp: Stamp) -> Revisi
         policy_version: topology.policy_version.clone(),
         evidence_hash: format!("{:032x}", e.sum.wrapping_sub(e.sum_before)),
         complete: stamp.complete,
+        since: stamp.since,
     }
 }
 

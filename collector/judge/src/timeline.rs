@@ -37,7 +37,8 @@ pub(crate) fn timeline_of(topology: &Topology, evidence: &Evidence, scan: &Scan,
     let all = episodes(topology, &runs, &scan.trace.notes, scan.state.next);
     let name = |e: &Episode| (EpisodeId::new(&topology.service, topology.slot.start_of(Slot(e.from))), 1);
     let revision = |e: &Episode| {
-        let stamp = report::Stamp { id: name(e).0, number: 1, kind: RevisionKind::Final, decided, complete: true };
+        let (id, kind) = (name(e).0, RevisionKind::Final);
+        let stamp = report::Stamp { id, number: 1, kind, decided, complete: true, since: None };
         report::revision(topology, e, stamp)
     };
     Timeline {

@@ -14,9 +14,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use uitwijk_model::{
-    AgentId, ControlId, EndpointName, PartnerId, Plan, PlanVersion, Policy, Region, Service, ServiceId, SlotLength,
-    TargetId, TargetKind, Vantage, Window, WindowKind, Zone,
+    AgentId, ControlId, EndpointName, PartnerId, Plan, PlanVersion, Policy, Ratio, Region, Service, ServiceId,
+    SlotLength, TargetId, TargetKind, Vantage, Window, WindowKind, Zone,
 };
+
+use crate::logarithm::log;
 
 /// Index of an agent.
 pub type AgentIx = usize;
@@ -97,6 +99,33 @@ pub struct Spans {
     pub blame_early: i64,
     pub blame_hold: i64,
     pub switch_grace: i64,
+    pub drift_warmup: i64,
+    pub drift_baseline: i64,
+    pub drift_duration: i64,
+}
+
+/// From where on answers count as clearly slower than usual, on the scale of [`crate::logarithm`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftLimits {
+    /// The least rise that is worth a word.
+    pub rise: i64,
+    slack: Ratio,
+    threshold: i64,
+}
+
+impl DriftLimits {
+    fn of_policy(p: &Policy) -> Self {
+        let (num, den) = (u64::from(p.drift_share.num()), u64::from(p.drift_share.den()));
+        let rise = log((num + den) << 20) - log(den << 20);
+        Self { rise, slack: p.drift_slack, threshold: i64::from(p.drift_threshold) }
+    }
+
+    /// The slack of a CUSUM and its threshold, by the standard deviation of the noise.
+    #[must_use]
+    pub fn of(&self, sigma: i64) -> (i64, i64) {
+        let slack = sigma.saturating_mul(i64::from(self.slack.num())) / i64::from(self.slack.den());
+        (slack.max(self.rise / 2).max(1), sigma.saturating_mul(self.threshold))
+    }
 }
 
 /// An announced stretch, in slots.
@@ -151,6 +180,8 @@ pub struct Topology {
     pub active: RegionIx,
     /// Lengths of time in slots.
     pub spans: Spans,
+    /// From where on answers are clearly slower.
+    pub drift: DriftLimits,
     /// What was announced for this service.
     pub windows: Vec<Announced>,
     agent_index: BTreeMap<AgentId, AgentIx>,
@@ -189,6 +220,7 @@ impl Topology {
             policy_version: policy.version(),
             slot: plan.slot,
             spans: Spans::of(&policy, plan.slot),
+            drift: DriftLimits::of_policy(&policy),
             windows: windows.map(|w| announced(w, plan, &policy, &region_ix)).collect(),
             active: region_ix(&described.active_region),
             agent_index: agents.iter().enumerate().map(|(i, a)| (a.id.clone(), i)).collect(),
@@ -255,6 +287,9 @@ impl Spans {
             blame_early: slots(p.blame_early),
             blame_hold: slots(p.blame_hold),
             switch_grace: slots(p.switch_grace),
+            drift_warmup: slots(p.drift_warmup),
+            drift_baseline: slots(p.drift_baseline).max(slots(p.drift_warmup)),
+            drift_duration: slots(p.drift_duration),
         }
     }
 }

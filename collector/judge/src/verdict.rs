@@ -15,6 +15,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uitwijk_model::{AgentId, PlanVersion, Region, ServiceId, Slot, TargetId, WallTime};
 
+use crate::since::Since;
+
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal;)+ }) => {
         $(#[$doc])*
@@ -261,6 +263,9 @@ pub struct Revision {
     pub evidence_hash: String,
     /// True when the records of every enrolled agent up to the end were in.
     pub complete: bool,
+    /// What came in since the revision before; absent in the first, and in those that were written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// A stretch of time with one answer. The segments of a timeline are adjacent.

@@ -169,12 +169,11 @@ impl State {
             }
             None => self.record_pieces(batch, &fresh, group),
         }
-        group.accepted.push(AcceptedRows {
-            agent: batch.peer.agent.clone(),
-            vantage: batch.peer.vantage.clone(),
-            arrived: batch.arrived,
-            rows: fresh.into_iter().map(|(_, measurement)| measurement).collect(),
-        });
+        let numbered = fresh.into_iter().map(|(row, m)| (batch.first_sequence + Sequence::from(row), m));
+        let (sequences, rows) = numbered.unzip();
+        let (agent, vantage) = (batch.peer.agent.clone(), batch.peer.vantage.clone());
+        let (arrived, boot) = (batch.arrived, batch.boot);
+        group.accepted.push(AcceptedRows { agent, vantage, arrived, boot, rows, sequences });
     }
 
     fn record_pieces(&mut self, batch: &IncomingBatch, fresh: &[(u16, Measurement)], group: &mut Group) {

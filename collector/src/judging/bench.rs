@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use uitwijk_judge::{Live, Revision, Taken};
+use uitwijk_judge::{Live, Origin, Revision, Taken};
 use uitwijk_model::{AgentId, Elapsed, Measurement, Millis, Plan, ServiceId, Slot, SlotLength, TargetId, WallTime};
 
 use super::Timeline;
@@ -70,8 +70,9 @@ impl Seat {
         Some(self)
     }
 
-    fn observe(&mut self, accepted: &AcceptedRows, row: &Measurement) {
-        let Taken::Changed(slot) = self.judge.observe(&accepted.agent, row, accepted.arrived) else { return };
+    fn observe(&mut self, accepted: &AcceptedRows, row: &Measurement, origin: Option<Origin>) {
+        let taken = self.judge.observe_from(&accepted.agent, row, accepted.arrived, origin);
+        let Taken::Changed(slot) = taken else { return };
         let settled = self.slot.start_of(Slot(slot).plus(1)).plus(self.grace);
         if self.asked.is_some_and(|asked| settled <= asked) {
             self.changed.get_or_insert(accepted.arrived);
@@ -132,9 +133,11 @@ impl Bench {
 
     /// Hands measurements to the judges whose verdicts rest on them.
     pub(super) fn rows(&mut self, accepted: &AcceptedRows) {
-        for row in &accepted.rows {
+        let boot = accepted.boot;
+        for (at, row) in accepted.rows.iter().enumerate() {
+            let origin = accepted.sequences.get(at).map(|&sequence| Origin { boot, sequence });
             for &seat in self.routes.get(&row.target).into_iter().flatten() {
-                self.seats[seat].observe(accepted, row);
+                self.seats[seat].observe(accepted, row, origin);
             }
         }
     }

@@ -36,8 +36,6 @@ pub(super) struct Owner {
     catch_up: Option<CatchUp>,
     /// What could be known before this moment was made up for, not judged live.
     live_since: WallTime,
-    /// What the judges are handed when all measurements are back.
-    published: BTreeMap<ServiceId, Vec<Revision>>,
 }
 
 impl Owner {
@@ -46,14 +44,18 @@ impl Owner {
         let Setup { collector, plan, log, clock, catch_up_max, metrics, health } = setup;
         let now = clock.wall();
         let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
+        let mut bench = Bench::new(&plan);
+        // Before any measurement is put back, so that each is known to have come before or after a revision.
+        for (service, published) in &published {
+            bench.restore(service, published);
+        }
         let owner = Self {
             collector,
             publisher: Publisher::new(log, Board::new(open), clock.clone(), metrics.clone(), health),
             metrics,
-            bench: Bench::new(&plan),
+            bench,
             catch_up: Some(CatchUp::begin(&plan, now, catch_up_max)),
             live_since: now,
-            published,
             clock,
         };
         owner.metrics.catching_up.set(1);
@@ -79,9 +81,6 @@ impl Owner {
         mut inputs: mpsc::Receiver<JudgeInput>,
         mut asks: mpsc::Receiver<Ask>,
     ) -> Result<(), JudgingError> {
-        for (service, published) in std::mem::take(&mut self.published) {
-            self.bench.restore(&service, &published);
-        }
         let result = self.serve(&mut inputs, &mut asks).await;
         if let Err(error) = &result {
             tracing::error!(%error, "the judge cannot go on");

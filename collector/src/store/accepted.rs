@@ -1,6 +1,6 @@
 //! What does the judge get of a batch that was stored?
 
-use uitwijk_model::{AgentId, Measurement, Vantage, WallTime};
+use uitwijk_model::{AgentId, BootId, Measurement, Sequence, Vantage, WallTime};
 
 /// Rows of one agent that are on disk and were not there before.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,10 @@ pub struct AcceptedRows {
     pub vantage: Vantage,
     /// When the batch came in, collector's clock.
     pub arrived: WallTime,
+    /// The start of the agent that it measured under.
+    pub boot: BootId,
     /// In order of sequence; at least one.
     pub rows: Vec<Measurement>,
+    /// The number of each row.
+    pub sequences: Vec<Sequence>,
 }

@@ -96,13 +96,16 @@ impl StoredBatch {
     /// When its columns are damaged.
     pub fn accepted(&self) -> Result<AcceptedRows, StoreError> {
         let rows = self.rows()?;
-        let measurements: Vec<Measurement> =
-            self.mask.ones(rows.len()).filter_map(|i| rows.row(i).ok()).map(|row| row.to_measurement()).collect();
+        let counted = self.mask.ones(rows.len()).filter_map(|i| Some((i, rows.row(i).ok()?)));
+        let numbered = counted.map(|(i, row)| (self.key.first_sequence + i as Sequence, row.to_measurement()));
+        let (sequences, rows) = numbered.unzip();
         Ok(AcceptedRows {
             agent: self.key.agent.clone(),
             vantage: self.vantage.clone(),
             arrived: self.arrived,
-            rows: measurements,
+            boot: self.key.boot,
+            rows,
+            sequences,
         })
     }
 

@@ -26,6 +26,9 @@ use crate::trace::{Label, Run, Trace};
 use crate::trust::{Court, Doubt, Window};
 use crate::verdict::Cause;
 
+use drift::Drift;
+
+mod drift;
 mod impact;
 mod settle;
 mod traffic;
@@ -99,6 +102,8 @@ pub(crate) struct State {
     heard: Vec<i64>,
     /// What users saw slot by slot over the last soft window, weighted by trust, endpoint by endpoint.
     pooled: VecDeque<Count>,
+    /// Whether answers got slower than they used to be.
+    drift: Drift,
     mode: Mode,
     watched: Option<Left>,
     settling_until: i64,
@@ -138,6 +143,7 @@ impl State {
             held_until: vec![start; topology.agents.len()],
             heard: vec![start - 1; topology.agents.len()],
             pooled: VecDeque::new(),
+            drift: Drift::new(topology),
             mode: Mode::Calm,
             watched: None,
             settling_until: start,
@@ -160,6 +166,7 @@ impl State {
         self.pool(topology, &scratch.row, &weights);
         self.push_label(topology, &raw, &weights, slot, &scratch.row);
         self.follow_traffic(topology, evidence, trace, &weights, slot);
+        self.drift.add(topology, slot, &scratch.row, &weights, self.serving.active);
         self.judge(topology, evidence, trace, &raw, &weights, slot);
         self.next = slot + 1;
         self.settle(topology, evidence, trace, scratch);
@@ -214,6 +221,7 @@ impl State {
             silent,
             told: self.calm.0,
             left,
+            slower: self.drift.since.is_some(),
         };
         self.keep_calm(topology, &scene, slot);
         let restart = match std::mem::replace(&mut self.mode, Mode::Calm) {
@@ -280,6 +288,10 @@ impl State {
                 let long = self.heard.iter().filter(|&&last| slot - last >= topology.spans.soft_window);
                 long.min().map_or(slot, |last| last + 1).max(healthy_since)
             }
+            // Back to where it began, but not over what was told since.
+            (Cause::SlowWithinObjective, _) if self.calm.0 == Cause::Healthy => {
+                self.drift.since.unwrap_or(slot).max(self.calm.1)
+            }
             _ => slot,
         };
         let over = if cause == Cause::MinorDegradation { self.minor_stretch(topology, slot).1 } else { 0 };
@@ -324,14 +336,18 @@ impl State {
             + self.tail.len() * size_of::<Label>()
             + self.doubts.len()
             + self.sums.len() * 16
+            + self.drift.bytes()
             + run
     }
 }
 
 /// Causes that look at the regions themselves, and so echo an impact for as long as their windows take to empty.
 const fn echo(cause: Cause) -> bool {
-    use Cause::{ChainPartner, DiagnosticOnly, EndpointFault, MinorDegradation, StandbyDown};
-    matches!(cause, StandbyDown | EndpointFault | DiagnosticOnly | ChainPartner | MinorDegradation)
+    use Cause::{ChainPartner, DiagnosticOnly, EndpointFault, MinorDegradation, SlowWithinObjective, StandbyDown};
+    matches!(
+        cause,
+        StandbyDown | EndpointFault | DiagnosticOnly | ChainPartner | MinorDegradation | SlowWithinObjective
+    )
 }
 
 fn is_entry(topology: &Topology, i: usize) -> bool {

@@ -139,7 +139,9 @@ impl State {
         let missing = self.heard.iter().map(|last| last + 1).filter(|&since| self.next - since < spans.soft_window);
         let zone = if self.calm.0 == Cause::ZoneAbsorbed { None } else { self.serving.zone_missing() };
         let window = self.next - spans.hard_window;
-        let hints = [open, watched, unknown, turning, zone.unwrap_or(self.next), self.first_hint(topology), window];
+        let slower = self.drift.rising_since(topology, self.next).unwrap_or(self.next);
+        let zone = zone.unwrap_or(self.next);
+        let hints = [open, watched, unknown, turning, zone, self.first_hint(topology), window, slower];
         hints.into_iter().chain(missing).min().unwrap_or(window)
     }
 

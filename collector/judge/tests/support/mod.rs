@@ -16,8 +16,11 @@ pub mod stream;
 pub mod tracks;
 pub mod world;
 
-use uitwijk_judge::Live;
-use uitwijk_model::{AgentId, Measurement, WallTime};
+use uitwijk_judge::{Live, Origin};
+use uitwijk_model::{AgentId, BootId, Measurement, WallTime};
+
+/// The one start of every agent.
+pub const BOOT: BootId = BootId(1);
 
 /// One measurement on its way into the judge.
 #[derive(Debug, Clone)]
@@ -60,7 +63,8 @@ impl Driver {
 
     pub fn deliver(&mut self, d: &Delivery, each: &mut dyn FnMut(&mut Live, WallTime)) {
         self.run_until(d.arrived, each);
-        self.live.observe(&d.agent, &d.measurement, d.arrived);
+        let origin = Some(Origin { boot: BOOT, sequence: d.sequence });
+        self.live.observe_from(&d.agent, &d.measurement, d.arrived, origin);
         let f = self.frontiers.entry(d.agent.clone()).or_insert_with(|| Frontier { next: 1, ..Frontier::default() });
         f.early.insert(d.sequence, d.measurement.scheduled);
         let mut through = None;

@@ -21,7 +21,7 @@ use crate::ingest::mailbox::Mailbox;
 use crate::ingest::work::{IncomingBatch, Lost, Peer, Permits, Work};
 use crate::ingest::{IngestLimits, IngestMetrics, JudgeInput};
 use crate::plans::Plans;
-use crate::store::{MemoryStore, Store};
+use crate::store::{AcceptedRows, MemoryStore, Store};
 use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, vantage};
 
 /// What an agent's boot measured, or did not live to deliver.
@@ -147,20 +147,30 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
         }
     }
     let key = |m: &Measurement| (m.target.to_string(), m.slot.0, m.attempt);
+    let names = |rows: &AcceptedRows| -> Vec<(u64, u64)> {
+        assert_eq!(rows.sequences.len(), rows.rows.len());
+        rows.sequences.iter().map(|n| (rows.boot.0, *n)).collect()
+    };
+    let (mut named_in_store, mut named_to_judge) = (BTreeSet::new(), BTreeSet::new());
     let mut stored = BTreeMap::new();
     for accepted in Store::over(hot.clone()).recover(WallTime::from_micros(i64::MIN)) {
-        for row in accepted.unwrap().rows {
+        let accepted = accepted.unwrap();
+        named_in_store.extend(names(&accepted));
+        for row in accepted.rows {
             prop_assert!(stored.insert(key(&row), row).is_none(), "stored twice");
         }
     }
     prop_assert_eq!(&stored, &model.stored);
     let mut told = BTreeMap::new();
     while let Ok(JudgeInput::Rows(accepted)) = judged.try_recv() {
+        named_to_judge.extend(names(&accepted));
         for row in accepted.rows {
             prop_assert!(told.insert(key(&row), row).is_none(), "judged twice");
         }
     }
     prop_assert_eq!(&told, &model.stored);
+    prop_assert_eq!(named_in_store.len(), model.stored.len());
+    prop_assert_eq!(&named_in_store, &named_to_judge);
     for (_, boot, ledger) in Store::over(hot).small().unwrap().ledgers {
         let settled = &model.settled[&boot.0];
         prop_assert!(ledger.balances());

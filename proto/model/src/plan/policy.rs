@@ -191,6 +191,22 @@ pub struct Policy {
     pub clock_correct: Millis,
     /// From here on it is flagged as well. Default 5s; 1ms to 24h, not shorter than `clock_correct`.
     pub clock_flag: Millis,
+    /// Answers are clearly slower than usual when they take at least this share longer. Default 50%; 0% to 100%. It is told, and
+    /// never changes a need. Higher: only great changes are told; lower: the time of day is.
+    pub drift_share: Ratio,
+    /// They must be slower for so long. Default 180s; a slot to 24h. Longer: fewer episodes, later.
+    pub drift_duration: Millis,
+    /// An agent must have answers of so long before it can tell what is usual. Default 300s; a slot to 24h. Longer: surer; blind for
+    /// longer after a start or a switch.
+    pub drift_warmup: Millis,
+    /// What is usual reaches back so far, and what lasts longer becomes usual. Default 24h; a slot to 31d, not shorter than
+    /// `drift_warmup`.
+    pub drift_baseline: Millis,
+    /// Slack of the CUSUM in standard deviations of the noise. Default 50%; 0% to 100%. Higher: only greater changes are found.
+    pub drift_slack: Ratio,
+    /// Its threshold in standard deviations. Default 8; 1 to 100. Higher: later and surer.
+    #[schemars(range(min = 1, max = 100))]
+    pub drift_threshold: u32,
 }
 
 impl Default for Policy {
@@ -228,6 +244,12 @@ impl Default for Policy {
             horizon: secs(86_400),
             clock_correct: secs(2),
             clock_flag: secs(5),
+            drift_share: Ratio::percent(50),
+            drift_duration: secs(180),
+            drift_warmup: secs(300),
+            drift_baseline: secs(86_400),
+            drift_slack: Ratio::percent(50),
+            drift_threshold: 8,
         }
     }
 }
@@ -256,6 +278,9 @@ impl Policy {
             &mut p.blame_hold,
             &mut p.switch_grace,
             &mut p.grace,
+            &mut p.drift_duration,
+            &mut p.drift_warmup,
+            &mut p.drift_baseline,
         ] {
             *field = scale(*field);
         }

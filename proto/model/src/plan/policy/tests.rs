@@ -85,6 +85,17 @@ const TABLE: &[(&str, &[Parameter])] = &[
         "maintenance: scope / notice",
         &[("maintenance_margin", "10%", [NOTHING, "101%"]), ("maintenance_notice_days", "10", ["-1", "366"])],
     ),
+    (
+        "slow burns: share / duration / warm-up / baseline / CUSUM",
+        &[
+            ("drift_share", "50%", [NOTHING, "101%"]),
+            ("drift_duration", "3m", ["9s", "25h"]),
+            ("drift_warmup", "5m", ["9s", "25h"]),
+            ("drift_baseline", "1d", ["4m", "32d"]),
+            ("drift_slack", "50%", [NOTHING, "101%"]),
+            ("drift_threshold", "8", ["0", "101"]),
+        ],
+    ),
     ("serving region", &[("served_share", "50%", ["0%", "101%"]), ("switch_grace", "60s", ["0s", "25h"])]),
 ];
 
@@ -150,7 +161,13 @@ fn a_policy_that_differs_in_one_number_has_another_version() {
         .map(|(key, ..)| {
             let other = match serde_json::to_value(Policy::default()).unwrap()[key] {
                 Value::Number(_) => serde_json::json!(7),
-                _ if key.ends_with("share") || key.ends_with("margin") || key.contains("sick") => "42%".into(),
+                _ if key.ends_with("share")
+                    || key.ends_with("margin")
+                    || key.contains("sick")
+                    || *key == "drift_slack" =>
+                {
+                    "42%".into()
+                }
                 _ if key.contains("suspect") || *key == "domain_failing" || *key == "endpoint_weight" => "7%".into(),
                 _ => "77s".into(),
             };

@@ -97,6 +97,7 @@ fn check(p: &Policy, places: &[Path], context: &mut Context) {
         (("soft_window", p.soft_window), ("soft_duration", p.soft_duration)),
         (("grace", p.grace), ("horizon", p.horizon)),
         (("clock_correct", p.clock_correct), ("clock_flag", p.clock_flag)),
+        (("drift_warmup", p.drift_warmup), ("drift_baseline", p.drift_baseline)),
     ] {
         if low.1 > high.1 {
             let path = key([high.0, low.0], places, context);
@@ -134,8 +135,13 @@ fn check_ranges(p: &Policy, places: &[Path], context: &mut Context) {
         ("clock_flag", p.clock_flag),
     ]
     .map(|(k, v)| (k, v, Millis(1), day));
+    let drift = [
+        ("drift_duration", p.drift_duration, slot, day),
+        ("drift_warmup", p.drift_warmup, slot, day),
+        ("drift_baseline", p.drift_baseline, slot, month),
+    ];
     let late = [("grace", p.grace), ("horizon", p.horizon)].map(|(k, v)| (k, v, Millis(1), month));
-    for (name, value, min, max) in windows.into_iter().chain(lasting).chain(waits).chain(late) {
+    for (name, value, min, max) in windows.into_iter().chain(lasting).chain(waits).chain(late).chain(drift) {
         if value < min || value > max {
             let path = key([name, name], places, context);
             context.tell(&path, format!("{value} is out of range, allowed are {min} to {max}"));
