@@ -58,7 +58,7 @@ fn tests() -> [Test; 9] {
         (Cause::PathFault, path_fault),
         (Cause::VantageFault, |s| s.silent || s.doubts.iter().any(|d| d.is_sick())),
         (Cause::EndpointFault, |s| s.reading.level == Level::None && s.reading.clear && !s.reading.bad.is_empty()),
-        (Cause::DiagnosticOnly, |s| bad_region(s, s.serving.active)),
+        (Cause::DiagnosticOnly, |s| !s.reading.traces && bad_region(s, s.serving.active)),
         (Cause::StandbyDown, standby_down),
         (Cause::ChainPartner, |s| s.reading.minor && failing_partner(s.topology, s.hard).is_some()),
         (Cause::MinorDegradation, minor),

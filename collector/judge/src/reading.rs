@@ -32,6 +32,10 @@ pub(crate) struct Reading {
     pub(crate) measured: bool,
     /// The endpoints that make the level; without a level those that are bad at all.
     pub(crate) bad: Vec<EndpointIx>,
+    /// Failures reach at least three quarters of the hard share, and of the soft one.
+    pub(crate) near_hard: bool,
+    /// See `near_hard`.
+    pub(crate) near_soft: bool,
     /// Some requests fail or are slow, by at least half of what the policy minds.
     pub(crate) minor: bool,
     /// By at least a quarter of it.
@@ -74,7 +78,10 @@ pub(crate) fn read(topology: &Topology, hard: &Court<'_>, soft: &Court<'_>, acti
         f.hard.failing() < hard_share && f.soft.failing() < soft_share * 2 && f.soft.slowing() < slow_share * 3 / 2
     });
     let measured = faces.iter().flatten().any(|f| f.hard.samples > 0);
-    let mut reading = Reading { level: Level::None, clear, measured, bad: Vec::new(), minor, traces, mild };
+    let near_hard = affects(topology, &pick(&|f| f.hard.failing() >= hard_share / 4 * 3));
+    let near_soft = affects(topology, &pick(&|f| f.soft.failing() >= soft_share / 4 * 3));
+    let mut reading =
+        Reading { level: Level::None, clear, measured, bad: Vec::new(), near_hard, near_soft, minor, traces, mild };
     if !sufficient(topology, &faces) {
         reading.level = Level::Unknown;
         return reading;

@@ -29,6 +29,14 @@ pub(crate) fn beyond_own_loss(failed: u64, own: u64) -> u64 {
     if own >= ONE { 0 } else { share(failed.saturating_sub(own), ONE - own) }
 }
 
+/// Whether so many of so many are above a ratio by one and a half standard deviations of a binomial count at that ratio:
+/// `(bad - n p)^2 >= 1.5^2 n p (1 - p)`.
+pub(crate) fn well_above(bad: u64, n: u64, ratio: Ratio) -> bool {
+    let excess = weigh(bad, n, ratio);
+    let spread = u128::from(n) * u128::from(ratio.num()) * u128::from(ratio.den().saturating_sub(ratio.num()));
+    excess > 0 && excess.unsigned_abs().saturating_pow(2).saturating_mul(4) >= spread.saturating_mul(9)
+}
+
 /// What was counted of one target from one vantage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Count {
@@ -113,6 +121,14 @@ mod tests {
         assert_eq!(beyond_own_loss(550_000, 100_000), 500_000);
         assert_eq!(beyond_own_loss(ONE, 400_000), ONE);
         assert_eq!(beyond_own_loss(ONE, ONE), 0);
+    }
+
+    #[test]
+    fn well_above_means_more_than_chance() {
+        let tenth = Ratio::percent(10);
+        // 360 samples at a tenth: 36 are expected, and the standard deviation is 5.7.
+        assert!(well_above(45, 360, tenth) && !well_above(44, 360, tenth));
+        assert!(!well_above(0, 0, tenth) && !well_above(3, 360, tenth));
     }
 
     #[test]

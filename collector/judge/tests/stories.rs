@@ -349,3 +349,15 @@ fn a_region_that_errs_is_not_mistaken_for_the_dead_one() {
         ],
     );
 }
+
+#[test]
+fn a_partial_fault_that_pauses_by_chance_is_one_outage() {
+    let story = json!({"duration_s": 6000, "faults": [
+        {"from_s": 900, "to_s": 5000, "scope": {"target_region": "NL"}, "effect": {"kind": "error", "params": {"rate": 0.16}}}
+    ]});
+    check(
+        "sixteen in a hundred",
+        story,
+        &[(90, 94, "not_needed minor_degradation none"), (94, 494, "needed region_degraded missed")],
+    );
+}

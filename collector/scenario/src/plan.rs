@@ -24,7 +24,7 @@ pub const ROUND: Millis = Millis::from_secs(10);
 #[must_use]
 pub fn plan(s: &Scenario) -> Plan {
     let regions = places::regions(s);
-    let objective = ServiceClass::Website.objective();
+    let objective = ServiceClass::Webservice.objective();
     let partner = |id: uitwijk_model::PartnerId| {
         let probe = probe(&format!("{id}.partner"));
         (id.clone(), Partner { title: id.to_string(), probe, objective })

@@ -3,12 +3,12 @@
 //! The runs that confirm an impact are measured from its onset to its last bad slot, not from the slot in which a window
 //! first says so: the floor of the delay is then the agreed duration itself, and an outage that is too short stays so.
 
-use super::{Impact, Mode, Pending, State, echo, is_entry};
+use super::{Impact, Lasting, Mode, Pending, State, echo, is_entry};
 use crate::blame::Question;
 use crate::evidence::Evidence;
 use crate::maintenance;
 use crate::reading::{Level, Reading};
-use crate::share::{good_stretch, share, threshold, worst_stretch};
+use crate::share::{good_stretch, share, threshold, well_above, worst_stretch};
 use crate::topology::{EndpointIx, Topology};
 use crate::trace::{Note, NoteKind, Trace};
 use crate::trust::Court;
@@ -22,7 +22,17 @@ impl State {
         }
         let onset = self.onset(topology, reading, slot);
         let settling = onset < self.settling_until;
-        let pending = Pending { onset, hard: None, soft: None, good_from: None, notable: false, mild: true, settling };
+        let pending = Pending {
+            onset,
+            hard: None,
+            soft: None,
+            lasting_hard: None,
+            lasting_soft: None,
+            good_from: None,
+            notable: false,
+            mild: true,
+            settling,
+        };
         self.mode = Mode::Pending(self.hurt(topology, reading, pending, slot));
         None
     }
@@ -45,11 +55,46 @@ impl State {
         let here = self.onset(topology, reading, slot);
         p.hard = (reading.level == Level::Hard).then(|| p.hard.unwrap_or(here));
         p.soft = (reading.level >= Level::Slow).then(|| p.soft.unwrap_or(here));
+        let (is_hard, is_soft) = (reading.level == Level::Hard, reading.level >= Level::Soft);
+        let hard = reading.near_hard.then_some((p.lasting_hard.take(), is_hard));
+        p.lasting_hard = hard.and_then(|(before, begins)| self.lasting(topology, reading, before, begins, here, slot));
+        let soft = reading.near_soft.then_some((p.lasting_soft.take(), is_soft));
+        p.lasting_soft = soft.and_then(|(before, begins)| self.lasting(topology, reading, before, begins, here, slot));
         p.onset = p.onset.min(p.hard.unwrap_or(p.onset)).min(p.soft.unwrap_or(p.onset));
-        p.notable |= reading.level >= Level::Slow || (slot - p.onset) * 2 >= topology.spans.hard_window;
+        let long = (slot - p.onset) * 2 >= topology.spans.hard_window;
+        p.notable |= reading.level >= Level::Slow || (long && self.is_burst(topology, reading, slot));
         p.mild &= reading.mild;
         p.good_from = self.good_from(topology, reading, p.good_from, slot);
         p
+    }
+
+    /// Whether the last hard window is worse than a small share of failures or slowness makes it by chance.
+    fn is_burst(&self, topology: &Topology, reading: &Reading, slot: i64) -> bool {
+        let above = |slow, ratio| {
+            let series = self.newest_first(topology, &reading.bad, slow, topology.spans.hard_window, slot);
+            let (bad, n) = series.into_iter().fold((0, 0), |(b, n), (bad, all)| (b + bad, n + all));
+            well_above(bad / 2, n / 2, ratio)
+        };
+        above(false, topology.policy.soft_share) || above(true, topology.policy.slow_share)
+    }
+
+    /// Goes on counting a run that pauses now and then, or begins one.
+    fn lasting(
+        &self,
+        topology: &Topology,
+        reading: &Reading,
+        before: Option<Lasting>,
+        begins: bool,
+        here: i64,
+        slot: i64,
+    ) -> Option<Lasting> {
+        let begin = || begins.then(|| Lasting { from: here, endpoints: reading.bad.clone(), bad: 0, n: 0 });
+        let slots = if before.is_some() { 1 } else { slot - here + 1 };
+        let mut run = before.or_else(begin)?;
+        for (bad, n) in self.newest_first(topology, &run.endpoints, false, slots, slot) {
+            (run.bad, run.n) = (run.bad + bad, run.n + n);
+        }
+        Some(run)
     }
 
     /// Where a clear stretch began, if this slot is clear.
@@ -118,8 +163,16 @@ impl State {
             good_stretch(self.newest_first(topology, &reading.bad, slow, slots, slot).into_iter(), ratio)
         };
         let held = |onset: i64, good: i64, span: i64| slot - onset + 1 - good >= span;
+        // Windows hold few samples: a fault well above a share falls below it for a window now and then. Such a run counts
+        // when as a whole it is above the share by more than chance explains.
+        let whole = |run: &Option<Lasting>, ratio: Ratio, window, span| {
+            let run = run.as_ref().filter(|r| well_above(r.bad / 2, r.n / 2, ratio))?;
+            held(run.from, good(ratio, window, false), span).then_some(run.from)
+        };
         let hard = p.hard.filter(|&o| held(o, good(policy.hard_share, spans.hard_window, false), spans.hard_duration));
-        hard.or_else(|| {
+        let hard = hard.or_else(|| whole(&p.lasting_hard, policy.hard_share, spans.hard_window, spans.hard_duration));
+        let soft = || whole(&p.lasting_soft, policy.soft_share, spans.soft_window, spans.soft_duration);
+        hard.or_else(soft).or_else(|| {
             let slow = reading.level == Level::Slow;
             let ratio = if slow { policy.slow_share } else { policy.soft_share };
             p.soft.filter(|&o| held(o, good(ratio, spans.soft_window, slow), spans.soft_duration))

@@ -21,7 +21,7 @@ use crate::evidence::{Cell, Evidence};
 use crate::reading::{Level, Reading, read};
 use crate::serving::Serving;
 use crate::share::{Count, good_stretch, worst_stretch};
-use crate::topology::{RegionIx, Role, Topology};
+use crate::topology::{EndpointIx, RegionIx, Role, Topology};
 use crate::trace::{Label, Run, Trace};
 use crate::trust::{Court, Doubt, Window};
 use crate::verdict::Cause;
@@ -34,6 +34,15 @@ mod settle;
 mod traffic;
 mod window;
 
+/// A run of failures that now and then pauses by chance, and what was counted in it so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lasting {
+    from: i64,
+    endpoints: Vec<EndpointIx>,
+    bad: u64,
+    n: u64,
+}
+
 /// Users are hurt, but not yet for long enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pending {
@@ -43,6 +52,10 @@ struct Pending {
     hard: Option<i64>,
     /// Where the unbroken run of any impact began.
     soft: Option<i64>,
+    /// The same with pauses: hard impact, and soft impact.
+    lasting_hard: Option<Lasting>,
+    /// See `lasting_hard`.
+    lasting_soft: Option<Lasting>,
     /// Where it would end, once it is clear for long enough.
     good_from: Option<i64>,
     /// It was more than a shiver: worth an episode of its own when it passes.

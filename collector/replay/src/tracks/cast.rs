@@ -3,10 +3,10 @@
 //! Records share their names, so each is looked up once, by the address of what is shared. A target that is not known by
 //! its name may be known by its parts. What the plan does not know is counted and never fatal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use uitwijk_model::{AgentId, Plan, TargetId};
+use uitwijk_model::{AgentId, Elapsed, Plan, Target, TargetId, TargetKind};
 
 use crate::line::built;
 use crate::record::{Record, Watched, Watcher};
@@ -37,11 +37,18 @@ impl Foreign {
     }
 }
 
+fn objective(target: &Target) -> Option<Elapsed> {
+    let of_others = matches!(target.kind, TargetKind::Control { .. } | TargetKind::Chain { .. });
+    of_others.then(|| Elapsed::from_micros(target.objective.0.saturating_mul(1000)))
+}
+
 /// Everyone and everything, by number.
 #[derive(Debug)]
 pub(crate) struct Cast {
     agents: Vec<AgentId>,
     targets: Vec<TargetId>,
+    /// Over which a right answer of a reference or a partner is slow.
+    objectives: Vec<Option<Elapsed>>,
     watchers: BTreeMap<usize, (Arc<Watcher>, Option<usize>)>,
     watched: BTreeMap<usize, (Arc<Watched>, Option<usize>)>,
     pub(crate) foreign: Foreign,
@@ -49,10 +56,13 @@ pub(crate) struct Cast {
 
 impl Cast {
     pub(crate) fn of(plan: &Plan) -> Self {
-        let targets: BTreeSet<TargetId> = plan.targets().into_iter().map(|t| t.id).collect();
+        let known: BTreeMap<TargetId, Option<Elapsed>> =
+            plan.targets().into_iter().map(|t| (t.id.clone(), objective(&t))).collect();
+        let (targets, objectives) = known.into_iter().unzip();
         Self {
             agents: plan.agents.keys().cloned().collect(),
-            targets: targets.into_iter().collect(),
+            targets,
+            objectives,
             watchers: BTreeMap::new(),
             watched: BTreeMap::new(),
             foreign: Foreign::default(),
@@ -65,6 +75,11 @@ impl Cast {
 
     pub(crate) fn targets(&self) -> &[TargetId] {
         &self.targets
+    }
+
+    /// Over which a right answer of a target is slow, where a stream does not say so itself.
+    pub(crate) fn objective(&self, what: usize) -> Option<Elapsed> {
+        self.objectives.get(what).copied().flatten()
     }
 
     /// The numbers of agent and target; none, counted, when the plan does not know one of them.
