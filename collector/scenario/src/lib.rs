@@ -11,6 +11,7 @@
 pub mod format;
 mod places;
 pub mod plan;
+pub mod score;
 pub mod world;
 
 pub use format::{Found, Mistake, Mistakes, Scenario, find, read_file, read_text};

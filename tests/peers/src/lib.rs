@@ -25,11 +25,12 @@ mod view;
 pub use crossing::{Executed, Segment};
 pub use name::{RuleName, UnknownRule};
 pub use need::Answer;
-pub use view::{Track, View};
+pub use view::View;
 
 use uitwijk_model::WallTime;
+use uitwijk_replay::Track;
 
-/// What a rule says from one moment to another, in adjacent segments, as one track knows it.
+/// What a rule says from one moment to another, in adjacent segments: at each moment from what one track knows by then.
 #[must_use]
 pub fn judge(view: &View, rule: &RuleName, track: Track, from: WallTime, to: WallTime) -> Vec<Segment> {
     let steps = need::answers(view, rule, view.feed(track), from.as_micros(), to.as_micros());

@@ -7,21 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uitwijk_model::{AgentId, Plan, Region, ServiceId, TargetId, TargetKind, Window, WindowKind};
-use uitwijk_replay::{Record, Word};
+use uitwijk_replay::{Record, Track, Word};
 
 use crate::rule::{Micros, Seen, secs};
 
 /// A later one is refused live.
 const LATE_MAX: Micros = secs(300);
-
-/// As it was known then, or as it is known afterwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Track {
-    /// By arrival.
-    Live,
-    /// All of it, by event time.
-    Final,
-}
 
 /// Where a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
