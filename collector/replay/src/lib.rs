@@ -18,6 +18,7 @@ pub mod reader;
 pub mod record;
 mod scalar;
 mod segment;
+mod target;
 pub mod tracks;
 mod words;
 pub mod writer;

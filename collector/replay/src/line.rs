@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use uitwijk_model::{
-    AgentId, ControlId, Elapsed, EndpointName, Fault, IdError, PartnerId, Region, ServedBy, ServiceId, TargetId,
-    TargetKind, Vantage, WallTime,
+    AgentId, Elapsed, EndpointName, Fault, IdError, Region, ServedBy, ServiceId, TargetId, Vantage, WallTime,
 };
 
 use crate::names::Names;
 use crate::raw::{Key, Phase, RawLine};
 use crate::record::{PhaseTimes, Record, RecordKind, Watched, Watcher};
 use crate::scalar::Scalar;
+use crate::target::{built, told_by};
 use crate::words::{self, Word};
 
 /// What is wrong with a line.
@@ -247,29 +247,5 @@ fn kind(raw: &RawLine<'_>, target: Option<&str>) -> Result<RecordKind, LineError
         (Scalar::Null, Some(target)) => Ok(told_by(target)),
         (Scalar::Null, None) => Err(LineError::Missing(Key::Kind.text())),
         _ => Err(wrong(Key::Kind.text(), value, "regional, global, chain or control")),
-    }
-}
-
-fn told_by(target: &str) -> RecordKind {
-    match target.split_once(':') {
-        Some(("chain", name)) if PartnerId::new(name).is_ok() => RecordKind::Chain,
-        Some(("control", name)) if ControlId::new(name).is_ok() => RecordKind::Control,
-        _ if target.ends_with("@public") => RecordKind::Global,
-        _ => RecordKind::Regional,
-    }
-}
-
-/// The name of a target from its parts.
-pub(crate) fn built(
-    kind: RecordKind,
-    service: Option<&ServiceId>,
-    endpoint: Option<&EndpointName>,
-    region: Option<&Region>,
-) -> Option<TargetId> {
-    let (service, endpoint) = (service?.clone(), endpoint?.clone());
-    match kind {
-        RecordKind::Regional => Some(TargetKind::Regional { service, endpoint, region: region?.clone() }.id()),
-        RecordKind::Global => Some(TargetKind::Global { service, endpoint }.id()),
-        RecordKind::Chain | RecordKind::Control => None,
     }
 }

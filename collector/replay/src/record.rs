@@ -178,7 +178,8 @@ impl Record {
         }
     }
 
-    /// The line for a measurement; none for what was not measured, which never votes and has no word.
+    /// The line for a measurement; none for what was not measured, which never votes and has no word. Moments and the total
+    /// are whole milliseconds, as in every stream; phases keep their fractions.
     #[must_use]
     pub fn of(
         watcher: &Arc<Watcher>,
@@ -193,6 +194,9 @@ impl Record {
             _ => None,
         };
         let p = &m.phases;
+        let total =
+            m.total.map(|t| Elapsed::from_micros((t.as_micros().saturating_add(500) / 1000).saturating_mul(1000)));
+        let whole = |at: WallTime| WallTime::from_millis(at.as_millis());
         let ttfb = match (p.send, p.wait) {
             (Some(send), Some(wait)) => Some(Elapsed::from_micros(send.as_micros().saturating_add(wait.as_micros()))),
             (_, wait) => wait,
@@ -202,21 +206,16 @@ impl Record {
             watched: Arc::clone(watched),
             sequence,
             attempt: m.attempt,
-            scheduled: m.scheduled,
-            sent: later(m.started, m.total.unwrap_or_default()),
-            arrived,
+            scheduled: whole(m.scheduled),
+            sent: whole(m.started).plus(Millis(total.unwrap_or_default().as_millis())),
+            arrived: whole(arrived),
             outcome: word,
             fault,
             http_status: m.http_status,
-            total: m.total,
+            total,
             phases: PhaseTimes { dns: p.dns, connect: p.connect, tls: p.tls, ttfb, body: p.transfer },
             served: m.served.clone().map(Arc::new),
             clock_offset_us: m.observer.clock_offset_us,
         })
     }
-}
-
-fn later(at: WallTime, by: Elapsed) -> WallTime {
-    let whole = at.plus(Millis(by.as_millis()));
-    WallTime::from_micros(whole.as_micros().saturating_add_unsigned(by.as_micros() % 1000))
 }

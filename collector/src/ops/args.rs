@@ -71,9 +71,9 @@ impl Reach {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "How answers look")]
 pub(crate) struct Show {
-    /// table or json
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
-    pub(crate) output: Output,
+    /// table or json [default: table; of replay: json]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) output: Option<Output>,
     /// auto (a terminal, no NO_COLOR), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) color: Color,
@@ -88,6 +88,7 @@ pub(crate) struct Show {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     Table,
+    #[value(alias = "jsonl")]
     Json,
 }
 
@@ -130,7 +131,20 @@ pub(crate) enum Command {
         range: Range,
     },
     /// What was measured, attempt by attempt
-    Measurements(Query),
+    Measurements(Box<MeasurementsArgs>),
+    /// Judge a stream of measurements again, as it was judged live and as it is
+    /// judged afterwards
+    Replay(ReplayArgs),
+    /// Play a scenario into the stream that a fleet would have delivered
+    Simulate {
+        #[command(flatten)]
+        scenario: ScenarioArgs,
+        /// Luck of the world; equal seeds give equal streams
+        #[arg(long, value_name = "N", default_value = "1")]
+        seed: u64,
+        #[command(flatten)]
+        to: ToFile,
+    },
     /// Private authority and certificates, for trials
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -155,6 +169,75 @@ pub(crate) enum PlanCommand {
     },
     /// Print the JSON Schema of plans, for editors
     Schema,
+    /// Print the plan of the fleet that watches a scenario, as YAML
+    FromScenario(ScenarioArgs),
+}
+
+/// One scenario of a file.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScenarioArgs {
+    /// Scenarios, one JSON object per line; - is stdin
+    pub(crate) file: PathBuf,
+    /// Which of them
+    #[arg(long)]
+    pub(crate) id: String,
+}
+
+/// Where a stream goes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ToFile {
+    /// Write to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Pack it with zstd
+    #[arg(long)]
+    pub(crate) zstd: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReplayArgs {
+    /// The plan that it is judged by, YAML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+    /// The stream, JSON lines, plain, gzip or zstd; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stream: PathBuf,
+    /// live (what was said at the time), final or both
+    #[arg(long, value_name = "TRACK", default_value = "both", hide_possible_values = true)]
+    pub(crate) track: TrackArg,
+    /// Only this service; may be repeated
+    #[arg(long)]
+    pub(crate) service: Vec<String>,
+    /// Count lines that are no records and go on
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrackArg {
+    Live,
+    Final,
+    Both,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct MeasurementsArgs {
+    #[command(flatten)]
+    pub(crate) query: Query,
+    #[command(subcommand)]
+    pub(crate) command: Option<MeasurementsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MeasurementsCommand {
+    /// Write all of them as a stream that can be replayed
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        to: ToFile,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -227,6 +310,15 @@ pub(crate) struct Page {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Query {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Which measurements.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Filter {
     /// Only targets of this service
     #[arg(long)]
     pub(crate) service: Option<String>,
@@ -244,8 +336,6 @@ pub(crate) struct Query {
     pub(crate) zone: Option<String>,
     #[command(flatten)]
     pub(crate) range: Range,
-    #[command(flatten)]
-    pub(crate) page: Page,
 }
 
 #[derive(Debug, Subcommand)]

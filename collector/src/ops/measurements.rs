@@ -5,37 +5,28 @@
 use uitwijk_model::Millis;
 use uitwijk_proto::v1::{Measurement, Outcome, QueryRequest};
 
-use super::args::Query;
+use super::args::{Filter, Query};
 use super::connect::Collector;
 use super::exit::{Answer, OpsError};
+use super::range::Span;
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
 use super::{json, words};
 
 /// Rows asked for at a time.
-const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 /// What is shown to who does not say.
 const DEFAULT: Millis = Millis::from_secs(3600);
 
 pub(crate) async fn run(screen: &mut Screen<'_>, collector: &Collector, query: &Query) -> Result<Answer, OpsError> {
-    let span = query.range.span(screen.now(), Some(DEFAULT))?;
+    let span = query.filter.range.span(screen.now(), Some(DEFAULT))?;
     let mut left = query.page.limit;
     let mut token = query.page.page_token.clone().unwrap_or_default();
     let mut seen = false;
     let mut damaged = 0;
     while left > 0 {
-        let text = |filter: &Option<String>| filter.clone().unwrap_or_default();
-        let request = collector.request(QueryRequest {
-            from_us: span.from_us,
-            to_us: span.to_us,
-            service: text(&query.service),
-            target: text(&query.target),
-            vantage_region: text(&query.region),
-            vantage_zone: text(&query.zone),
-            agent: text(&query.agent),
-            page_size: left.min(PAGE),
-            page_token: std::mem::take(&mut token),
-        });
+        let asked = ask(&query.filter, span, left.min(PAGE), std::mem::take(&mut token));
+        let request = collector.request(asked);
         let page = collector.answer(collector.measurements().query(request)).await?;
         left = left.saturating_sub(u32::try_from(page.measurements.len()).unwrap_or(u32::MAX));
         seen |= !page.measurements.is_empty();
@@ -57,6 +48,22 @@ pub(crate) async fn run(screen: &mut Screen<'_>, collector: &Collector, query: &
         screen.note("nothing was measured there and then")?;
     }
     Ok(Answer::Yes)
+}
+
+/// The question for a page.
+pub(crate) fn ask(filter: &Filter, span: Span, page_size: u32, page_token: String) -> QueryRequest {
+    let text = |given: &Option<String>| given.clone().unwrap_or_default();
+    QueryRequest {
+        from_us: span.from_us,
+        to_us: span.to_us,
+        service: text(&filter.service),
+        target: text(&filter.target),
+        vantage_region: text(&filter.region),
+        vantage_zone: text(&filter.zone),
+        agent: text(&filter.agent),
+        page_size,
+        page_token,
+    }
 }
 
 fn show(screen: &mut Screen<'_>, measurements: &[Measurement]) -> Result<(), OpsError> {

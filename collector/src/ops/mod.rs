@@ -22,12 +22,16 @@ mod connect;
 mod details;
 mod exit;
 mod explain;
+mod export;
 mod json;
 mod measurements;
 mod pki;
 mod plan;
 mod range;
+mod replay;
+mod scenario;
 mod screen;
+mod stream_out;
 mod table;
 mod timeline;
 mod verdicts;
@@ -37,7 +41,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use args::{Args, Command, PlanCommand, Reach, VerdictsCommand};
+use args::{Args, Command, MeasurementsCommand, PlanCommand, Reach, VerdictsCommand};
 use connect::Collector;
 use exit::{Answer, OpsError};
 use screen::Screen;
@@ -98,6 +102,9 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Plan(PlanCommand::Check { file }) => plan::check(screen, file, env),
         Command::Plan(PlanCommand::Schema) => plan::schema(screen),
         Command::Plan(PlanCommand::Show { file: Some(file) }) => plan::show_file(screen, file, env),
+        Command::Plan(PlanCommand::FromScenario(which)) => scenario::plan(screen, which),
+        Command::Replay(args) => replay::run(screen, args, env),
+        Command::Simulate { scenario, seed, to } => scenario::simulate(screen, scenario, *seed, to),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),
         _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen)),
@@ -127,8 +134,13 @@ async fn ask(args: &Args, reach: Reach, screen: &mut Screen<'_>) -> Result<Answe
             explain::run(screen, &collector, episode, *revision, *language).await
         }
         Command::Timeline { service, range } => timeline::run(screen, &collector, service, range).await,
-        Command::Measurements(query) => measurements::run(screen, &collector, query).await,
-        Command::Pki(_) | Command::Completions { .. } => Ok(Answer::Yes),
+        Command::Measurements(args) => match &args.command {
+            Some(MeasurementsCommand::Export { filter, to }) => export::run(screen, &collector, filter, to).await,
+            None => measurements::run(screen, &collector, &args.query).await,
+        },
+        Command::Pki(_) | Command::Completions { .. } | Command::Replay(_) | Command::Simulate { .. } => {
+            Ok(Answer::Yes)
+        }
     }
 }
 

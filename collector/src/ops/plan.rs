@@ -13,7 +13,7 @@ use super::exit::{Answer, OpsError};
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Says that a file is a good plan, or everything that is wrong in it.
 pub(crate) fn check(screen: &mut Screen<'_>, file: &Path, env: Env<'_>) -> Result<Answer, OpsError> {
@@ -39,7 +39,7 @@ pub(crate) fn check(screen: &mut Screen<'_>, file: &Path, env: Env<'_>) -> Resul
 }
 
 /// The file as a plan; the outer error is about the file, the inner one about what is in it.
-fn parse(file: &Path, env: Env<'_>) -> Result<Result<Plan, Mistakes>, OpsError> {
+pub(crate) fn parse(file: &Path, env: Env<'_>) -> Result<Result<Plan, Mistakes>, OpsError> {
     let cannot = |reason: String| OpsError::Usage(format!("{}: {reason}", file.display()));
     let size = std::fs::metadata(file).map_err(|error| cannot(error.to_string()))?.len();
     if size > PLAN_BYTES_MAX as u64 {
@@ -83,7 +83,7 @@ fn summary(plan: &Plan) -> String {
     )
 }
 
-fn count(n: usize, thing: &str) -> String {
+pub(crate) fn count(n: usize, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 

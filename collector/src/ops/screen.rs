@@ -47,6 +47,8 @@ pub(crate) struct Screen<'a> {
     err: &'a mut dyn Write,
     clock: Arc<dyn Clock>,
     pub(crate) json: bool,
+    /// A table was asked for by name.
+    pub(crate) table_asked: bool,
     color: bool,
     zone: Option<TimeZone>,
     width: Option<usize>,
@@ -59,7 +61,8 @@ impl<'a> Screen<'a> {
             out: &mut *world.out,
             err: &mut *world.err,
             clock: world.clock.clone(),
-            json: show.output == Output::Json,
+            json: show.output == Some(Output::Json),
+            table_asked: show.output == Some(Output::Table),
             color: match show.color {
                 Color::Auto => world.terminal && !plain,
                 Color::Always => true,
@@ -81,6 +84,11 @@ impl<'a> Screen<'a> {
     /// Text as it is; it must be our own, or cleaned.
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), OpsError> {
         Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// Where bytes of an answer go that are no text of ours, such as a packed stream.
+    pub(crate) fn bytes(&mut self) -> &mut dyn Write {
+        self.out
     }
 
     /// One line of text, cleaned.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use uitwijk_model::{AgentId, Elapsed, Plan, Target, TargetId, TargetKind};
 
-use crate::line::built;
 use crate::record::{Record, Watched, Watcher};
+use crate::target::built;
 
 /// Addresses that are remembered; a stream with more different names than any fleet is looked up again.
 const KNOWN_MAX: usize = 1 << 17;

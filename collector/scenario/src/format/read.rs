@@ -18,7 +18,7 @@ const DURATION_MAX_S: u64 = 864_000;
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The line, from 1.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
     /// The scenario, if it tells its name.
     pub id: Option<String>,
@@ -29,6 +29,7 @@ pub struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.id {
+            None if self.line == 0 => f.write_str(&self.what),
             Some(id) => write!(f, "line {} ({id}): {}", self.line, self.what),
             None => write!(f, "line {}: {}", self.line, self.what),
         }

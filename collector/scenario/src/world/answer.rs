@@ -76,6 +76,15 @@ pub(crate) fn fails(kind: &EffectKind) -> f64 {
     }
 }
 
+/// The share of requests that an effect touches at full strength: of those the impact on services is a share, as the
+/// recorded example of a partner has it.
+fn touched(kind: &EffectKind) -> f64 {
+    match kind {
+        EffectKind::Slow { rate, .. } => *rate,
+        other => fails(other),
+    }
+}
+
 /// Asks; `key` tells this probe from all others.
 pub(crate) fn ask(s: &Scenario, r: &Request<'_>, at: i64, key: &[u64; 4]) -> Answer {
     let mut dice = Dice::of(key);
@@ -90,7 +99,8 @@ pub(crate) fn ask(s: &Scenario, r: &Request<'_>, at: i64, key: &[u64; 4]) -> Ans
         let [seed, agent, target, round] = *key;
         let mut dice = Dice::of(&[seed, agent, target, round, i as u64 + 1]);
         let hit = if touches(f, r) { apply(f, force, &mut dice, &mut times) } else { None };
-        let dragged = spec.is_some_and(|spec| drags(f, &spec.chain, r)) && dice.chance(f.effect.service_impact * force);
+        let drag = touched(&f.effect.kind) * f.effect.service_impact * force;
+        let dragged = spec.is_some_and(|spec| drags(f, &spec.chain, r)) && dice.chance(drag);
         failure = earliest(earliest(failure, hit), dragged.then_some(Failure::Status(502)));
     }
     ended(failure, &times, spec)

@@ -2,6 +2,7 @@
 
 mod answers;
 mod canned;
+mod streams;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -76,6 +77,10 @@ fn help_fits_and_tells_the_exit_codes() {
         &["explain", "-h"],
         &["timeline", "-h"],
         &["measurements", "-h"],
+        &["measurements", "export", "-h"],
+        &["replay", "-h"],
+        &["plan", "from-scenario", "-h"],
+        &["simulate", "-h"],
         &["pki", "init", "-h"],
         &["pki", "issue", "-h"],
         &["completions", "-h"],
