@@ -5,6 +5,8 @@
 //!                              |
 //!                              v
 //!                           judging (shell of uitwijk-judge) -> verdict_log -> api -> ops (CLI), programs
+//!                              |                                        ^
+//!                              +-> shadow, policies: what another policy says or would have said
 //! ```
 
 pub mod api;
@@ -12,10 +14,13 @@ pub mod cli;
 pub mod config;
 pub mod ingest;
 pub mod judging;
+pub mod labels;
 pub mod metrics;
 pub mod ops;
 pub mod plans;
+pub mod policies;
 pub mod run;
+pub mod shadow;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -127,6 +127,64 @@ impl JudgingMetrics {
     }
 }
 
+/// What went wrong with shadow policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShadowFailure {
+    /// They were fed faster than they judge.
+    Behind,
+    /// Their log cannot be used or did not take something.
+    Log,
+    /// A bug: one ended by a panic.
+    Panic,
+}
+
+/// Label of a failure of shadow policies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ShadowFailureLabel {
+    /// `behind`, `log` or `panic`.
+    pub reason: &'static str,
+}
+
+/// Label of a shadow policy of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ShadowLabel {
+    /// Its name.
+    pub shadow: String,
+}
+
+/// Counts of the shadow policies.
+#[derive(Debug, Clone, Default)]
+pub struct ShadowMetrics {
+    /// Revisions written to the shadow log.
+    pub revisions: Family<ShadowLabel, Counter>,
+    /// Memory of their judges, about.
+    pub bytes: Family<ShadowLabel, Gauge>,
+    /// What went wrong.
+    pub failures: Family<ShadowFailureLabel, Counter>,
+    /// Messages that their queue did not take.
+    pub missed: Counter,
+}
+
+impl ShadowMetrics {
+    /// Counts something that went wrong.
+    pub fn fail(&self, failure: ShadowFailure) {
+        let reason = match failure {
+            ShadowFailure::Behind => "behind",
+            ShadowFailure::Log => "log",
+            ShadowFailure::Panic => "panic",
+        };
+        self.failures.get_or_create(&ShadowFailureLabel { reason }).inc();
+    }
+
+    /// Puts them into a registry.
+    pub fn register(&self, r: &mut Registry) {
+        r.register("shadow_revisions", "Revisions that shadow policies made", self.revisions.clone());
+        r.register("shadow_bytes", "Memory of the judges of a shadow policy, about", self.bytes.clone());
+        r.register("shadow_failures", "Troubles of shadow policies", self.failures.clone());
+        r.register("shadow_missed", "Messages that shadow policies read from the store later", self.missed.clone());
+    }
+}
+
 /// Counts of the API.
 #[derive(Debug, Clone, Default)]
 pub struct ApiMetrics {
@@ -169,6 +227,8 @@ impl ReloadMetrics {
 pub struct Metrics {
     /// Counts of the judge's shell.
     pub judging: JudgingMetrics,
+    /// Counts of the shadow policies.
+    pub shadow: ShadowMetrics,
     /// Counts of the API.
     pub api: ApiMetrics,
     /// Counts of reloads.
@@ -187,6 +247,7 @@ impl Metrics {
     pub fn new(credentials: Arc<Credentials>, plans: Arc<Plans>) -> Self {
         Self {
             judging: JudgingMetrics::default(),
+            shadow: ShadowMetrics::default(),
             api: ApiMetrics::default(),
             reload: ReloadMetrics::default(),
             ingest: IngestMetrics::default(),
@@ -203,6 +264,7 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessMetrics));
         let ours = registry.sub_registry_with_prefix(PREFIX);
         self.judging.register(ours);
+        self.shadow.register(ours);
         self.api.register(ours);
         self.reload.register(ours);
         self.ingest.register(ours);

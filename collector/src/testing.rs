@@ -12,6 +12,8 @@ use uitwijk_model::{
 use uitwijk_proto::columns;
 use uitwijk_proto::v1;
 
+pub(crate) mod outage;
+
 /// 2026-03-02T08:00:00Z, which is when these tests play.
 pub(crate) const NOW: WallTime = WallTime::from_millis(1_772_438_400_000);
 

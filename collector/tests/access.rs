@@ -15,7 +15,9 @@ use uitwijk_model::SystemClock;
 use uitwijk_proto::v1;
 use uitwijk_proto::v1::fleet_client::FleetClient;
 use uitwijk_proto::v1::ingest_client::IngestClient;
+use uitwijk_proto::v1::labels_client::LabelsClient;
 use uitwijk_proto::v1::measurements_client::MeasurementsClient;
+use uitwijk_proto::v1::policies_client::PoliciesClient;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
 
 /// Each service once, as somebody.
@@ -29,6 +31,14 @@ async fn call_all(channel: Channel) -> Vec<(&'static str, Result<(), Status>)> {
     calls.push(("Verdicts/List", verdicts.map(drop)));
     let measurements = MeasurementsClient::new(channel.clone()).query(v1::QueryRequest::default()).await;
     calls.push(("Measurements/Query", measurements.map(drop)));
+    let label = LabelsClient::new(channel.clone()).add(v1::AddLabelRequest::default()).await;
+    calls.push(("Labels/Add", label.map(drop)));
+    let labels = LabelsClient::new(channel.clone()).list(v1::ListLabelsRequest::default()).await;
+    calls.push(("Labels/List", labels.map(drop)));
+    let backtest = PoliciesClient::new(channel.clone()).backtest(v1::BacktestRequest::default()).await;
+    calls.push(("Policies/Backtest", backtest.map(drop)));
+    let compared = PoliciesClient::new(channel.clone()).compare(v1::CompareRequest::default()).await;
+    calls.push(("Policies/Compare", compared.map(drop)));
     // A stream that ends before its Hello: whoever may call hears that, whoever may not hears so.
     let stream = match IngestClient::new(channel).stream(tokio_stream::empty()).await {
         Ok(mut answers) => answers.get_mut().message().await.map(drop),

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = ["measurement", "ingest", "fleet", "measurements", "verdicts"];
+const FILES: [&str; 7] = ["measurement", "ingest", "fleet", "measurements", "verdicts", "labels", "policies"];
 
 #[test]
 fn bindings_are_fresh() {

@@ -60,6 +60,7 @@ impl Failure for LogError {
     fn status(&self) -> Status {
         match self {
             Self::Damaged { .. } => Status::data_loss(self.to_string()),
+            Self::Labels { .. } => Status::resource_exhausted(self.to_string()),
             _ => Status::internal(self.to_string()),
         }
     }

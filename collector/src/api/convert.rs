@@ -97,7 +97,7 @@ fn kind(kind: RevisionKind) -> v1::RevisionKind {
     }
 }
 
-fn need(need: Need) -> v1::Need {
+pub(super) fn need(need: Need) -> v1::Need {
     match need {
         Need::NotNeeded => v1::Need::NotNeeded,
         Need::Needed => v1::Need::Needed,
@@ -106,7 +106,7 @@ fn need(need: Need) -> v1::Need {
     }
 }
 
-fn execution(execution: Execution) -> v1::Execution {
+pub(super) fn execution(execution: Execution) -> v1::Execution {
     match execution {
         Execution::Executed => v1::Execution::Executed,
         Execution::Missed => v1::Execution::Missed,
@@ -115,7 +115,7 @@ fn execution(execution: Execution) -> v1::Execution {
     }
 }
 
-fn cause(cause: Cause) -> v1::Cause {
+pub(super) fn cause(cause: Cause) -> v1::Cause {
     match cause {
         Cause::Healthy => v1::Cause::Healthy,
         Cause::ZoneAbsorbed => v1::Cause::ZoneAbsorbed,
@@ -137,6 +137,37 @@ fn cause(cause: Cause) -> v1::Cause {
         Cause::DnsGlobal => v1::Cause::DnsGlobal,
         Cause::InsufficientEvidence => v1::Cause::InsufficientEvidence,
         Cause::NoData => v1::Cause::NoData,
+    }
+}
+
+/// The need that a number stands for, absent for 0.
+///
+/// # Errors
+/// The number, when it stands for none.
+pub(super) fn need_of(wire: i32) -> Result<Option<Need>, i32> {
+    of(wire, Need::ALL, |n| need(n).into())
+}
+
+/// The cause that a number stands for, absent for 0.
+///
+/// # Errors
+/// The number, when it stands for none.
+pub(super) fn cause_of(wire: i32) -> Result<Option<Cause>, i32> {
+    of(wire, Cause::ALL, |c| cause(c).into())
+}
+
+/// The execution that a number stands for, absent for 0.
+///
+/// # Errors
+/// The number, when it stands for none.
+pub(super) fn execution_of(wire: i32) -> Result<Option<Execution>, i32> {
+    of(wire, Execution::ALL, |e| execution(e).into())
+}
+
+fn of<T: Copy>(wire: i32, all: &[T], number: impl Fn(T) -> i32) -> Result<Option<T>, i32> {
+    match wire {
+        0 => Ok(None),
+        _ => all.iter().copied().find(|value| number(*value) == wire).map(Some).ok_or(wire),
     }
 }
 

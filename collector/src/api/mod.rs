@@ -2,10 +2,13 @@
 
 mod access;
 mod ask;
+mod comparing;
 mod convert;
 mod fleet;
 mod gate;
+mod labels;
 mod measurements;
+mod policies;
 mod server;
 mod verdicts;
 mod watching;
@@ -13,7 +16,9 @@ mod watching;
 pub use access::AccessLayer;
 pub use fleet::FleetApi;
 pub use gate::Gate;
+pub use labels::LabelsApi;
 pub use measurements::MeasurementsApi;
+pub use policies::PoliciesApi;
 pub use server::{GrpcHealth, serve, with_standard_services};
 pub use verdicts::VerdictsApi;
 pub use watching::Watching;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   TCP -> TLS, identity (uitwijk-identity) -> HTTP/2 limits -> access table -> Ingest | Fleet | Verdicts | Measurements
+//!                                                                               | Labels | Policies
 //!                                                                               | grpc.health.v1 | reflection
 //! ```
 
@@ -32,8 +33,15 @@ const HEADERS_BYTES_MAX: u32 = 16 << 10;
 const RESETS_MAX: usize = 64;
 
 /// What `grpc.health.v1` knows by name; the empty name is the whole server.
-const SERVICES: [&str; 5] =
-    ["", "uitwijk.v1.Ingest", "uitwijk.v1.Fleet", "uitwijk.v1.Verdicts", "uitwijk.v1.Measurements"];
+const SERVICES: [&str; 7] = [
+    "",
+    "uitwijk.v1.Ingest",
+    "uitwijk.v1.Fleet",
+    "uitwijk.v1.Verdicts",
+    "uitwijk.v1.Measurements",
+    "uitwijk.v1.Labels",
+    "uitwijk.v1.Policies",
+];
 
 /// The answers to health checks by gRPC.
 #[derive(Debug, Clone)]

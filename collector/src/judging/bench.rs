@@ -6,15 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use uitwijk_judge::{Live, Origin, Revision, Taken};
-use uitwijk_model::{AgentId, Elapsed, Measurement, Millis, Plan, ServiceId, Slot, SlotLength, TargetId, WallTime};
+use uitwijk_judge::{Live, Origin, Revision, Taken, Topology};
+use uitwijk_model::{
+    AgentId, Elapsed, Measurement, Millis, Plan, PolicyOverrides, ServiceId, Slot, SlotLength, TargetId, WallTime,
+};
 
 use super::Timeline;
 use crate::store::AcceptedRows;
 
 /// The judges of all services of a plan.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(crate) struct Bench {
+    /// What is laid over the policies of the plan; nothing for the real judges.
+    overrides: PolicyOverrides,
     seats: Vec<Seat>,
     /// The seats whose verdicts rest on a target. A control rests under all of them.
     routes: HashMap<TargetId, Vec<usize>>,
@@ -42,20 +46,21 @@ const REST_MIN: Millis = Millis(20);
 
 /// What one judge said in one turn.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// When it could be known: the end of the grace, or the arrival that changed it.
-    pub(super) knowable: WallTime,
+    pub(crate) knowable: WallTime,
     /// What is new.
-    pub(super) revisions: Vec<Revision>,
+    pub(crate) revisions: Vec<Revision>,
 }
 
 impl Seat {
-    fn new(plan: &Plan, service: &ServiceId) -> Option<Self> {
+    fn new(plan: &Plan, service: &ServiceId, overrides: &PolicyOverrides) -> Option<Self> {
+        let topology = topology(plan, service, overrides)?;
         Some(Self {
-            judge: Live::new(plan, service).ok()?,
             service: service.clone(),
             slot: plan.slot,
-            grace: plan.policy_of(service).grace,
+            grace: topology.policy.grace,
+            judge: Live::around(topology),
             asked: None,
             due: WallTime::from_micros(i64::MIN),
             changed: None,
@@ -63,9 +68,10 @@ impl Seat {
         })
     }
 
-    fn set_plan(mut self, plan: &Plan) -> Option<Self> {
-        self.judge.set_plan(plan).ok()?;
-        (self.slot, self.grace) = (plan.slot, plan.policy_of(&self.service).grace);
+    fn set_plan(mut self, plan: &Plan, overrides: &PolicyOverrides) -> Option<Self> {
+        let topology = topology(plan, &self.service, overrides)?;
+        (self.slot, self.grace) = (plan.slot, topology.policy.grace);
+        self.judge.set_topology(topology);
         self.due = WallTime::from_micros(i64::MIN);
         Some(self)
     }
@@ -97,23 +103,42 @@ impl Seat {
     }
 }
 
+fn topology(plan: &Plan, service: &ServiceId, overrides: &PolicyOverrides) -> Option<Topology> {
+    Topology::under(plan, service, &overrides.over(plan.policy_of(service))).ok()
+}
+
 impl Bench {
-    pub(super) fn new(plan: &Plan) -> Self {
-        let mut bench = Self { seats: Vec::new(), routes: HashMap::new() };
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self::under(plan, PolicyOverrides::default())
+    }
+
+    /// Judges by other policies than the plan's.
+    pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides) -> Self {
+        let mut bench = Self { overrides, seats: Vec::new(), routes: HashMap::new() };
         bench.set_plan(plan);
         bench
     }
 
+    /// How many judges there are.
+    pub(crate) fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Bytes that they take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.seats.iter().map(|seat| seat.judge.bytes()).sum()
+    }
+
     /// Goes on under another plan. Judges of services that are gone leave. Answers the services that are new.
-    pub(super) fn set_plan(&mut self, plan: &Plan) -> BTreeSet<ServiceId> {
+    pub(crate) fn set_plan(&mut self, plan: &Plan) -> BTreeSet<ServiceId> {
         let mut old: BTreeMap<ServiceId, Seat> = self.seats.drain(..).map(|s| (s.service.clone(), s)).collect();
         let mut new = BTreeSet::new();
         for service in plan.services.keys() {
-            let kept = old.remove(service).and_then(|seat| seat.set_plan(plan));
+            let kept = old.remove(service).and_then(|seat| seat.set_plan(plan, &self.overrides));
             if kept.is_none() {
                 new.insert(service.clone());
             }
-            self.seats.extend(kept.or_else(|| Seat::new(plan, service)));
+            self.seats.extend(kept.or_else(|| Seat::new(plan, service, &self.overrides)));
         }
         for service in old.keys() {
             tracing::warn!(%service, "the plan no longer has a service, it is not judged any more");
@@ -132,7 +157,7 @@ impl Bench {
     }
 
     /// Hands measurements to the judges whose verdicts rest on them.
-    pub(super) fn rows(&mut self, accepted: &AcceptedRows) {
+    pub(crate) fn rows(&mut self, accepted: &AcceptedRows) {
         let boot = accepted.boot;
         for (at, row) in accepted.rows.iter().enumerate() {
             let origin = accepted.sequences.get(at).map(|&sequence| Origin { boot, sequence });
@@ -143,50 +168,50 @@ impl Bench {
     }
 
     /// Tells all judges that an agent has delivered everything up to a moment.
-    pub(super) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
+    pub(crate) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
         self.seats.iter_mut().for_each(|seat| seat.judge.frontier(agent, through));
     }
 
     /// Hands a judge what was published before, oldest first.
-    pub(super) fn restore(&mut self, service: &ServiceId, published: &[Revision]) {
+    pub(crate) fn restore(&mut self, service: &ServiceId, published: &[Revision]) {
         for seat in self.seats.iter_mut().filter(|seat| seat.service == *service) {
             seat.judge.restore(published);
         }
     }
 
     /// The judges whose turn it is.
-    pub(super) fn ready(&self, now: WallTime) -> Vec<usize> {
+    pub(crate) fn ready(&self, now: WallTime) -> Vec<usize> {
         // A clock that was set back must not silence the judge until it has caught up again.
         let turn = |seat: &Seat| seat.wants() <= now || seat.asked.is_some_and(|asked| asked > now);
         self.seats.iter().enumerate().filter(|(_, seat)| turn(seat)).map(|(i, _)| i).collect()
     }
 
     /// The services that are judged.
-    pub(super) fn services(&self) -> impl Iterator<Item = &ServiceId> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ServiceId> {
         self.seats.iter().map(|seat| &seat.service)
     }
 
     /// The service of a seat.
-    pub(super) fn service(&self, seat: usize) -> &ServiceId {
+    pub(crate) fn service(&self, seat: usize) -> &ServiceId {
         &self.seats[seat].service
     }
 
     /// Asks one judge.
-    pub(super) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
+    pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
         self.seats[seat].advance(now)
     }
 
     /// How long the last answer of a judge took.
-    pub(super) fn took(&mut self, seat: usize, elapsed: Elapsed) {
+    pub(crate) fn took(&mut self, seat: usize, elapsed: Elapsed) {
         self.seats[seat].rest = Millis((elapsed.as_micros() / 100).max(REST_MIN.0));
     }
 
     /// The next moment at which it is somebody's turn; absent when nobody is judged.
-    pub(super) fn next_turn(&self) -> Option<WallTime> {
+    pub(crate) fn next_turn(&self) -> Option<WallTime> {
         self.seats.iter().map(Seat::wants).min()
     }
 
-    pub(super) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {
+    pub(crate) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {
         let seat = self.seats.iter().find(|seat| seat.service == *service)?;
         Some(Timeline { segments: seat.judge.timeline(from, to), watermark: seat.judge.watermark() })
     }

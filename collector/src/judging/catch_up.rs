@@ -17,41 +17,41 @@ use uitwijk_model::{AgentId, Millis, Plan, WallTime};
 
 /// A start that waits.
 #[derive(Debug)]
-pub(super) struct CatchUp {
+pub(crate) struct CatchUp {
     started: WallTime,
     until: WallTime,
     awaited: BTreeSet<AgentId>,
 }
 
 impl CatchUp {
-    pub(super) fn begin(plan: &Plan, started: WallTime, longest: Millis) -> Self {
+    pub(crate) fn begin(plan: &Plan, started: WallTime, longest: Millis) -> Self {
         Self { started, until: started.plus(longest), awaited: plan.agents.keys().cloned().collect() }
     }
 
     /// An agent has delivered everything up to a moment.
-    pub(super) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
+    pub(crate) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
         if through >= self.started {
             self.awaited.remove(agent);
         }
     }
 
     /// Agents that the plan no longer has are not waited for; new ones have kept nothing for us.
-    pub(super) fn set_plan(&mut self, plan: &Plan) {
+    pub(crate) fn set_plan(&mut self, plan: &Plan) {
         self.awaited.retain(|agent| plan.agents.contains_key(agent));
     }
 
     /// Whether there is still somebody to wait for.
-    pub(super) fn waits(&self, now: WallTime) -> bool {
+    pub(crate) fn waits(&self, now: WallTime) -> bool {
         !self.awaited.is_empty() && now < self.until
     }
 
     /// The agents that have not delivered.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &AgentId> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &AgentId> {
         self.awaited.iter()
     }
 
     /// When the wait ends at the latest.
-    pub(super) fn until(&self) -> WallTime {
+    pub(crate) fn until(&self) -> WallTime {
         self.until
     }
 }

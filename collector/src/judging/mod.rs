@@ -16,7 +16,7 @@
 //! While the collector was away its agents were not silent, only unheard; so the judge waits for what they kept (see
 //! `catch_up.rs`) before it says anything about that time.
 
-mod bench;
+pub(crate) mod bench;
 mod board;
 mod catch_up;
 mod owner;
@@ -33,10 +33,12 @@ use uitwijk_telemetry::Health;
 
 use crate::ingest::JudgeInput;
 use crate::metrics::JudgingMetrics;
+use crate::shadow::Feed;
 use crate::store::AcceptedRows;
 use crate::verdict_log::{LogError, VerdictLog};
 
 pub use board::{Board, Watch, WatchError};
+pub(crate) use catch_up::CatchUp;
 pub use published::Published;
 
 /// Questions that may wait at a time.
@@ -59,6 +61,8 @@ pub struct Setup {
     pub metrics: JudgingMetrics,
     /// Told when verdicts cannot be published.
     pub health: Health,
+    /// Where what was judged is handed on to, for shadow policies; absent where there are none.
+    pub shadows: Option<Feed>,
 }
 
 /// Why the judge's shell cannot start or go on.

@@ -15,6 +15,7 @@ use super::publisher::{Fresh, Publisher};
 use super::{Ask, JudgingError, Published, Setup, reach};
 use crate::ingest::JudgeInput;
 use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel};
+use crate::shadow::Feed;
 use crate::store::AcceptedRows;
 use crate::verdict_log::{LogError, VerdictLog};
 
@@ -36,12 +37,15 @@ pub(super) struct Owner {
     catch_up: Option<CatchUp>,
     /// What could be known before this moment was made up for, not judged live.
     live_since: WallTime,
+    shadows: Option<Feed>,
+    /// What the shadows get when the real judge is done with it; no more than is taken at a time.
+    for_shadows: Vec<JudgeInput>,
 }
 
 impl Owner {
     /// Reads what was published.
     pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
-        let Setup { collector, plan, log, clock, catch_up_max, metrics, health } = setup;
+        let Setup { collector, plan, log, clock, catch_up_max, metrics, health, shadows } = setup;
         let now = clock.wall();
         let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
         let mut bench = Bench::new(&plan);
@@ -56,6 +60,8 @@ impl Owner {
             bench,
             catch_up: Some(CatchUp::begin(&plan, now, catch_up_max)),
             live_since: now,
+            shadows,
+            for_shadows: Vec::new(),
             clock,
         };
         owner.metrics.catching_up.set(1);
@@ -81,6 +87,7 @@ impl Owner {
         mut inputs: mpsc::Receiver<JudgeInput>,
         mut asks: mpsc::Receiver<Ask>,
     ) -> Result<(), JudgingError> {
+        self.shadows.iter().for_each(Feed::begin);
         let result = self.serve(&mut inputs, &mut asks).await;
         if let Err(error) = &result {
             tracing::error!(%error, "the judge cannot go on");
@@ -111,6 +118,7 @@ impl Owner {
                 Some(ask) => self.answer(ask, inputs)?,
                 None => self.judge()?,
             }
+            self.hand_on();
         }
     }
 
@@ -124,23 +132,33 @@ impl Owner {
     }
 
     fn take(&mut self, input: JudgeInput) -> Result<(), JudgingError> {
-        let kind = match input {
+        let kind = match &input {
             JudgeInput::Rows(rows) => {
-                self.bench.rows(&rows);
+                self.bench.rows(rows);
                 self.metrics.rows.inc_by(rows.rows.len() as u64);
                 "rows"
             }
             JudgeInput::Frontier { agent, through } => {
-                self.frontier(&agent, through);
+                self.frontier(agent, *through);
                 "frontier"
             }
             JudgeInput::Plan(plan) => {
-                self.set_plan(&plan)?;
+                self.set_plan(plan)?;
                 "plan"
             }
         };
         self.metrics.inputs.get_or_create(&InputLabel { kind }).inc();
+        if self.shadows.as_ref().is_some_and(|feed| feed.is_wanted() || kind == "plan") {
+            self.for_shadows.push(input);
+        }
         Ok(())
+    }
+
+    /// The shadows get what the real judge has judged and published.
+    fn hand_on(&mut self) {
+        if let Some(feed) = &self.shadows {
+            self.for_shadows.drain(..).for_each(|input| feed.offer(input));
+        }
     }
 
     fn frontier(&mut self, agent: &AgentId, through: WallTime) {
@@ -177,6 +195,7 @@ impl Owner {
                     self.take(input)?;
                 }
                 self.judge()?;
+                self.hand_on();
                 let _ = answer.send(());
             }
         }

@@ -62,6 +62,7 @@ impl Court {
             catch_up_max: Millis::from_secs(60),
             metrics: metrics.clone(),
             health: health.clone(),
+            shadows: None,
         })
         .unwrap();
         stored.iter().for_each(|rows| recovering.put_back(rows));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use uitwijk_model::Millis;
 
+use super::policy_args;
+
 const AFTER: &str = "\
 Exit codes:
   0  done
@@ -145,6 +147,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         to: ToFile,
     },
+    /// Say what the need of an episode was, or that there was a drill
+    Label(policy_args::Label),
+    /// What was said of episodes, and the drills
+    Labels(policy_args::Labels),
+    /// Judge stored measurements anew by another policy, and compare
+    Backtest(policy_args::Backtest),
+    /// Compare a shadow policy of the plan with what was published
+    Compare(policy_args::Compare),
     /// Private authority and certificates, for trials
     #[command(subcommand)]
     Pki(PkiCommand),

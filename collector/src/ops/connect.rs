@@ -9,7 +9,9 @@ use tonic::{Request, Response, Status};
 use uitwijk_identity::{ClientOptions, Credentials, TlsFiles, channel};
 use uitwijk_model::Clock;
 use uitwijk_proto::v1::fleet_client::FleetClient;
+use uitwijk_proto::v1::labels_client::LabelsClient;
 use uitwijk_proto::v1::measurements_client::MeasurementsClient;
+use uitwijk_proto::v1::policies_client::PoliciesClient;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
 
 use super::args::Reach;
@@ -59,6 +61,14 @@ impl Collector {
 
     pub(crate) fn measurements(&self) -> MeasurementsClient<Channel> {
         MeasurementsClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn labels(&self) -> LabelsClient<Channel> {
+        LabelsClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn policies(&self) -> PoliciesClient<Channel> {
+        PoliciesClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// A question with the time limit of the command line.

@@ -9,14 +9,14 @@ use uitwijk_proto::v1;
 
 use super::words;
 
-fn moment(us: i64) -> Value {
+pub(crate) fn moment(us: i64) -> Value {
     match jiff::Timestamp::from_microsecond(us) {
         Ok(at) => Value::String(at.to_string()),
         Err(_) => Value::String(WallTime::from_micros(us).to_string()),
     }
 }
 
-fn moment_if(us: Option<i64>) -> Value {
+pub(crate) fn moment_if(us: Option<i64>) -> Value {
     us.map_or(Value::Null, moment)
 }
 

@@ -18,15 +18,19 @@ use uitwijk_model::{Clock, SystemClock};
 
 mod agents;
 mod args;
+mod comparison;
 mod connect;
 mod details;
 mod exit;
 mod explain;
 mod export;
 mod json;
+mod labels;
 mod measurements;
 mod pki;
 mod plan;
+mod policies;
+mod policy_args;
 mod range;
 mod replay;
 mod scenario;
@@ -107,7 +111,7 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Simulate { scenario, seed, to } => scenario::simulate(screen, scenario, *seed, to),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),
-        _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen)),
+        _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen, env)),
     }
 }
 
@@ -118,7 +122,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, OpsError> {
         .map_err(|error| OpsError::Failed(format!("cannot start: {error}")))
 }
 
-async fn ask(args: &Args, reach: Reach, screen: &mut Screen<'_>) -> Result<Answer, OpsError> {
+async fn ask(
+    args: &Args,
+    reach: Reach,
+    screen: &mut Screen<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Answer, OpsError> {
     let collector = Collector::connect(&reach, screen.clock()).await?;
     match &args.command {
         Command::Plan(_) => plan::show_current(screen, &collector).await,
@@ -138,6 +147,10 @@ async fn ask(args: &Args, reach: Reach, screen: &mut Screen<'_>) -> Result<Answe
             Some(MeasurementsCommand::Export { filter, to }) => export::run(screen, &collector, filter, to).await,
             None => measurements::run(screen, &collector, &args.query).await,
         },
+        Command::Label(label) => labels::add(screen, &collector, label).await,
+        Command::Labels(list) => labels::list(screen, &collector, list).await,
+        Command::Backtest(asked) => policies::backtest(screen, &collector, asked, env).await,
+        Command::Compare(asked) => policies::compare(screen, &collector, asked).await,
         Command::Pki(_) | Command::Completions { .. } | Command::Replay(_) | Command::Simulate { .. } => {
             Ok(Answer::Yes)
         }

@@ -50,7 +50,7 @@ pub(crate) fn parse(file: &Path, env: Env<'_>) -> Result<Result<Plan, Mistakes>,
 }
 
 /// One line each, in the form that editors and compilers share: `FILE:LINE:COLUMN: text`.
-fn tell(screen: &mut Screen<'_>, file: &Path, mistakes: &Mistakes) -> Result<Answer, OpsError> {
+pub(crate) fn tell(screen: &mut Screen<'_>, file: &Path, mistakes: &Mistakes) -> Result<Answer, OpsError> {
     for mistake in &mistakes.0 {
         if screen.json {
             screen.object(&json!({
@@ -97,15 +97,19 @@ pub(crate) fn show_file(screen: &mut Screen<'_>, file: &Path, env: Env<'_>) -> R
 
 /// Shows the plan that the collector works by.
 pub(crate) async fn show_current(screen: &mut Screen<'_>, collector: &Collector) -> Result<Answer, OpsError> {
+    show(screen, &current(collector).await?)
+}
+
+/// The plan that the collector works by.
+pub(crate) async fn current(collector: &Collector) -> Result<Plan, OpsError> {
     let request = collector.request(WatchPlanRequest { known_version: String::new() });
     let mut stream = collector.answer(collector.fleet().watch_plan(request)).await?;
     let update = stream.message().await.map_err(|status| collector.failed(&status))?;
     let update = update.ok_or_else(|| OpsError::NotFound("the collector has no plan yet".to_owned()))?;
-    let plan = std::str::from_utf8(&update.plan_json)
+    std::str::from_utf8(&update.plan_json)
         .map_err(|error| error.to_string())
         .and_then(|json| Plan::from_canonical_json(json).map_err(|error| error.to_string()))
-        .map_err(|reason| OpsError::Failed(format!("the collector's plan cannot be read by this version: {reason}")))?;
-    show(screen, &plan)
+        .map_err(|reason| OpsError::Failed(format!("the collector's plan cannot be read by this version: {reason}")))
 }
 
 fn show(screen: &mut Screen<'_>, plan: &Plan) -> Result<Answer, OpsError> {

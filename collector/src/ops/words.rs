@@ -42,6 +42,25 @@ words! {
     loss = LossReason, "LOSS_REASON_";
 }
 
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $function:ident = $enumeration:ident, $prefix:literal;)+) => {
+        $($(#[$doc])*
+        pub(crate) fn $function(word: &str) -> i32 {
+            let name = format!("{}{}", $prefix, word.to_ascii_uppercase());
+            v1::$enumeration::from_str_name(&name).map_or(0, Into::into)
+        })+
+    };
+}
+
+numbers! {
+    /// The number of a need; 0 for a word that is none.
+    need_number = Need, "NEED_";
+    /// The number of a cause; 0 for a word that is none.
+    cause_number = Cause, "CAUSE_";
+    /// The number of an execution; 0 for a word that is none.
+    execution_number = Execution, "EXECUTION_";
+}
+
 /// How a need looks.
 pub(crate) fn need_tone(number: i32) -> Tone {
     match v1::Need::try_from(number) {

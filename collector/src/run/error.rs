@@ -92,6 +92,9 @@ pub enum StartError {
     /// The judge cannot start.
     #[error(transparent)]
     Judging(#[from] JudgingError),
+    /// The system gave no thread.
+    #[error("cannot start the thread of the shadow policies: {0}")]
+    Shadow(#[source] std::io::Error),
 }
 
 /// Why a running collector ended.

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::ingest::JudgeInput;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
+use crate::shadow;
 use crate::store::{DiskOptions, Store};
 use crate::verdict_log::VerdictLog;
 
@@ -40,6 +41,18 @@ impl Ground {
         let name = credentials.identity().name;
         let metrics = Metrics::new(credentials.clone(), plans.clone());
         Ok(Self { config, clock, name, credentials, plans, store, log, metrics })
+    }
+
+    /// What shadow policies are started with.
+    pub(super) fn shadows(&self) -> shadow::Setup {
+        shadow::Setup {
+            dir: self.config.data_dir.join("shadows"),
+            plans: self.plans.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            catch_up_max: self.config.judging.catch_up_max,
+            metrics: self.metrics.shadow.clone(),
+        }
     }
 
     pub(super) fn reloader(&self, inputs: mpsc::Sender<JudgeInput>) -> Reloader {

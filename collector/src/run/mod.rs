@@ -11,6 +11,7 @@
 //!   stop    not ready, nobody new               agents go to the other collector
 //!           streams end, committer drains       what came in is on disk and acknowledged
 //!           judge ends                          what is on disk is judged, logged, published; watchers hear the last of it
+//!           shadows end                         they got what the judge got
 //!           gRPC, admin, ready file
 //! ```
 //!
@@ -43,6 +44,7 @@ use crate::api::{Gate, GrpcHealth};
 use crate::config::Config;
 use crate::ingest::{CommitterHandle, HEALTH_CONDITION};
 use crate::judging::{self, Judging};
+use crate::shadow::{self, Shadows};
 
 pub use error::{RunError, StartError};
 use ground::Ground;
@@ -71,6 +73,8 @@ pub struct Collector {
     committer: Option<CommitterHandle>,
     judging: Judging,
     judge: judging::Ended,
+    shadows: Shadows,
+    shadows_end: shadow::Ended,
     grpc: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
     admin: JoinHandle<std::io::Result<()>>,
     retention: JoinHandle<()>,
@@ -108,7 +112,8 @@ impl Collector {
         let retention = tokio::spawn(Retention::of(&ground).run(ending.clone()));
 
         let (inputs, fed) = mpsc::channel(JUDGE_QUEUE);
-        let (ground, recovering) = recovery::recover(ground, health.clone()).await?;
+        let (shadows, feed, shadows_end) = shadow::start(ground.shadows()).map_err(StartError::Shadow)?;
+        let (ground, recovering) = recovery::recover(ground, health.clone(), feed).await?;
         let (judging, judge) = recovering.run(fed)?;
         health.set("recovery", Ok(()));
 
@@ -117,7 +122,7 @@ impl Collector {
         let gate = Gate::to(ingest);
 
         let grpc_health = GrpcHealth::not_serving().await;
-        let routes = services::routes(&ground, &judging, &gate, &grpc_health, &stopping);
+        let routes = services::routes(&ground, &judging, &shadows, &gate, &grpc_health, &stopping);
         let grpc = tokio::spawn(services::serve(&ground, port.listen()?, routes, stopping.clone()));
         grpc_health.serving().await;
         health.set("grpc", Ok(()));
@@ -138,6 +143,8 @@ impl Collector {
             committer: Some(committer),
             judging,
             judge,
+            shadows,
+            shadows_end,
             grpc,
             admin,
             retention,
@@ -156,6 +163,12 @@ impl Collector {
     #[must_use]
     pub fn judging(&self) -> &Judging {
         &self.judging
+    }
+
+    /// The running shadow policies.
+    #[must_use]
+    pub fn shadows(&self) -> &Shadows {
+        &self.shadows
     }
 
     /// Looks at the plan and the certificates again. What cannot be used is told and counted, and what was in use stays.

@@ -7,11 +7,12 @@ use uitwijk_telemetry::Health;
 use super::StartError;
 use super::ground::Ground;
 use crate::judging::{self, Recovering};
+use crate::shadow::Feed;
 
 /// Puts back what the judge knew before the restart. Reads the disk for as long as that takes.
-pub(super) async fn recover(ground: Ground, health: Health) -> Result<(Ground, Recovering), StartError> {
+pub(super) async fn recover(ground: Ground, health: Health, shadows: Feed) -> Result<(Ground, Recovering), StartError> {
     let work = move || {
-        let recovering = put_back(&ground, health)?;
+        let recovering = put_back(&ground, health, shadows)?;
         Ok((ground, recovering))
     };
     blocking(work).await
@@ -27,7 +28,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn put_back(ground: &Ground, health: Health) -> Result<Recovering, StartError> {
+fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering, StartError> {
     let plan = ground.plans.current().plan.clone();
     let since = ground.clock.wall().minus(judging::reach(&plan));
     let started = ground.clock.elapsed();
@@ -39,6 +40,7 @@ fn put_back(ground: &Ground, health: Health) -> Result<Recovering, StartError> {
         catch_up_max: ground.config.judging.catch_up_max,
         metrics: ground.metrics.judging.clone(),
         health,
+        shadows: Some(shadows),
     })?;
     let mut rows = 0;
     for accepted in ground.store.recover(since) {

@@ -39,6 +39,7 @@ impl Collector {
         // The judge ends when nobody can feed it any more.
         self.reloader = None;
         let judged = self.judge.wait().await;
+        self.shadows_end.wait().await;
 
         *stage = "ending open calls";
         let served = ended(&mut self.grpc).await;

@@ -43,6 +43,14 @@ pub enum LogError {
         /// The last one published, 0 for none.
         last: u32,
     },
+    /// The peer must act: enough was said of this.
+    #[error("{subject} has {max} labels already, which is the most: the latest counts")]
+    Labels {
+        /// The episode or drill.
+        subject: String,
+        /// How many it may have.
+        max: usize,
+    },
     /// The disk failed before, and the log could not be opened again yet.
     #[error("the verdict log is closed since the disk failed; it is tried again every second")]
     Closed,

@@ -67,7 +67,7 @@ impl EpisodeIndex {
 }
 
 /// Bytes that sort later moments first.
-fn falling(at: WallTime) -> [u8; 8] {
+pub(super) fn falling(at: WallTime) -> [u8; 8] {
     let rising = at.as_micros().cast_unsigned() ^ (1 << 63);
     (!rising).to_be_bytes()
 }
@@ -98,8 +98,13 @@ impl Filter {
     }
 
     pub(super) fn passes_span(&self, index: &EpisodeIndex) -> bool {
-        let begins = self.to.is_none_or(|to| index.from < to);
-        let ends = match (self.from, index.to) {
+        self.passes(index.from, index.to)
+    }
+
+    /// Whether a stretch touches what is wanted; one without an end goes on.
+    pub(super) fn passes(&self, begin: WallTime, end: Option<WallTime>) -> bool {
+        let begins = self.to.is_none_or(|to| begin < to);
+        let ends = match (self.from, end) {
             (Some(from), Some(to)) => to > from,
             _ => true,
         };

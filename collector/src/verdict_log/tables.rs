@@ -21,6 +21,8 @@ pub(super) struct Tables {
     pub(super) entries: Keyspace,
     pub(super) episodes: Keyspace,
     pub(super) newest: Keyspace,
+    pub(super) labels: Keyspace,
+    pub(super) labelled: Keyspace,
 }
 
 impl Tables {
@@ -31,8 +33,9 @@ impl Tables {
         let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default).map_err(|e| LogError::open(dir, e));
         check_version(dir, &db, &keyspace("meta")?)?;
         let (entries, episodes, newest) = (keyspace("entries")?, keyspace("episodes")?, keyspace("newest")?);
+        let (labels, labelled) = (keyspace("labels")?, keyspace("labelled")?);
         let last = last_sequence(&entries)?;
-        let tables = Self { db, entries, episodes, newest };
+        let tables = Self { db, entries, episodes, newest, labels, labelled };
         let verified = tables.verify_from((last + 1).saturating_sub(CHECKED_AT_OPEN).max(1))?;
         Ok((tables, Head { next: last + 1, hash: verified.head }))
     }

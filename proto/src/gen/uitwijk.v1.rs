@@ -2802,3 +2802,1045 @@ pub mod verdicts_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddLabelRequest {
+    /// What the need was; required for an episode, left out for a drill.
+    #[prost(enumeration = "Need", tag = "3")]
+    pub need: i32,
+    /// Left out where the author does not know; goes with the need otherwise.
+    #[prost(enumeration = "Cause", tag = "4")]
+    pub cause: i32,
+    /// Left out where the author does not say.
+    #[prost(enumeration = "Execution", tag = "5")]
+    pub execution: i32,
+    /// Up to 1000 characters.
+    #[prost(string, tag = "6")]
+    pub note: ::prost::alloc::string::String,
+    #[prost(oneof = "add_label_request::Subject", tags = "1, 2")]
+    pub subject: ::core::option::Option<add_label_request::Subject>,
+}
+/// Nested message and enum types in `AddLabelRequest`.
+pub mod add_label_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Subject {
+        /// An episode, by its name.
+        #[prost(string, tag = "1")]
+        Episode(::prost::alloc::string::String),
+        /// A drill: a test in which users were moved on purpose.
+        #[prost(message, tag = "2")]
+        Drill(super::Drill),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Drill {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// Event time from (included) and to (excluded), microseconds; at most 31 days.
+    #[prost(sint64, tag = "2")]
+    pub from_us: i64,
+    #[prost(sint64, tag = "3")]
+    pub to_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddLabelResponse {
+    #[prost(message, optional, tag = "1")]
+    pub label: ::core::option::Option<Label>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Label {
+    /// Its number in the chain of the verdict log.
+    #[prost(uint64, tag = "1")]
+    pub entry: u64,
+    /// The episode, or "drill/SERVICE/FROM".
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub drill: bool,
+    #[prost(string, tag = "4")]
+    pub service: ::prost::alloc::string::String,
+    /// The stretch that is labelled; of an episode as its latest revision had it then. `to_us` absent while that was open.
+    #[prost(sint64, tag = "5")]
+    pub from_us: i64,
+    #[prost(sint64, optional, tag = "6")]
+    pub to_us: ::core::option::Option<i64>,
+    /// NEED_UNSPECIFIED for drills.
+    #[prost(enumeration = "Need", tag = "7")]
+    pub need: i32,
+    /// Unspecified where the author did not say.
+    #[prost(enumeration = "Cause", tag = "8")]
+    pub cause: i32,
+    #[prost(enumeration = "Execution", tag = "9")]
+    pub execution: i32,
+    #[prost(string, tag = "10")]
+    pub note: ::prost::alloc::string::String,
+    /// Name in the certificate of who said so.
+    #[prost(string, tag = "11")]
+    pub author: ::prost::alloc::string::String,
+    /// Collector's clock when it was said.
+    #[prost(sint64, tag = "12")]
+    pub labelled_us: i64,
+    /// False when there is a later label on the same subject.
+    #[prost(bool, tag = "13")]
+    pub counts: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLabelsRequest {
+    /// Empty means every service.
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// Labels on stretches that touch this event-time range, microseconds; 0 means open.
+    #[prost(sint64, tag = "2")]
+    pub from_us: i64,
+    #[prost(sint64, tag = "3")]
+    pub to_us: i64,
+    /// 1 to 1000; 0 means 100.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLabelsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub labels: ::prost::alloc::vec::Vec<Label>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod labels_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct LabelsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl LabelsClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> LabelsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LabelsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LabelsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Adds a label, which nobody can change or take away; a later one on the same episode stands beside it and counts in its
+        /// place. Who says so comes from the certificate of the caller. Role: operator. NOT_FOUND for an episode that was never
+        /// published and for a service that is not in the plan.
+        pub async fn add(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddLabelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddLabelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/uitwijk.v1.Labels/Add");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("uitwijk.v1.Labels", "Add"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Latest stretch first. Roles: collector, viewer, operator.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLabelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLabelsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/uitwijk.v1.Labels/List");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("uitwijk.v1.Labels", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod labels_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LabelsServer.
+    #[async_trait]
+    pub trait Labels: std::marker::Send + std::marker::Sync + 'static {
+        /// Adds a label, which nobody can change or take away; a later one on the same episode stands beside it and counts in its
+        /// place. Who says so comes from the certificate of the caller. Role: operator. NOT_FOUND for an episode that was never
+        /// published and for a service that is not in the plan.
+        async fn add(
+            &self,
+            request: tonic::Request<super::AddLabelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddLabelResponse>,
+            tonic::Status,
+        >;
+        /// Latest stretch first. Roles: collector, viewer, operator.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ListLabelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLabelsResponse>,
+            tonic::Status,
+        >;
+    }
+    #[derive(Debug)]
+    pub struct LabelsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LabelsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LabelsServer<T>
+    where
+        T: Labels,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/uitwijk.v1.Labels/Add" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddSvc<T: Labels>(pub Arc<T>);
+                    impl<T: Labels> tonic::server::UnaryService<super::AddLabelRequest>
+                    for AddSvc<T> {
+                        type Response = super::AddLabelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddLabelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Labels>::add(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/uitwijk.v1.Labels/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Labels>(pub Arc<T>);
+                    impl<T: Labels> tonic::server::UnaryService<super::ListLabelsRequest>
+                    for ListSvc<T> {
+                        type Response = super::ListLabelsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLabelsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Labels>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LabelsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "uitwijk.v1.Labels";
+    impl<T> tonic::server::NamedService for LabelsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BacktestRequest {
+    /// Event time from (included) and to (excluded), microseconds; at most 31 days. `to_us` 0 means now.
+    #[prost(sint64, tag = "1")]
+    pub from_us: i64,
+    #[prost(sint64, tag = "2")]
+    pub to_us: i64,
+    /// Empty means every service of the plan.
+    #[prost(string, tag = "3")]
+    pub service: ::prost::alloc::string::String,
+    /// The other policy: a JSON object with the keys of `policy` in a plan. What is left out is as in the policy in force, service
+    /// by service.
+    #[prost(string, tag = "4")]
+    pub policy_json: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BacktestUpdate {
+    #[prost(oneof = "backtest_update::Update", tags = "1, 2")]
+    pub update: ::core::option::Option<backtest_update::Update>,
+}
+/// Nested message and enum types in `BacktestUpdate`.
+pub mod backtest_update {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Update {
+        #[prost(message, tag = "1")]
+        Progress(super::BacktestProgress),
+        /// The last message.
+        #[prost(message, tag = "2")]
+        Comparison(super::Comparison),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BacktestProgress {
+    /// Measurements read so far, and the event time that was reached.
+    #[prost(uint64, tag = "1")]
+    pub measurements: u64,
+    #[prost(sint64, tag = "2")]
+    pub through_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareRequest {
+    /// Name of a shadow policy of the plan.
+    #[prost(string, tag = "1")]
+    pub shadow: ::prost::alloc::string::String,
+    /// Empty means every service.
+    #[prost(string, tag = "2")]
+    pub service: ::prost::alloc::string::String,
+    /// Event time from (included) and to (excluded), microseconds. 0 means the last 31 days, and now.
+    #[prost(sint64, tag = "3")]
+    pub from_us: i64,
+    #[prost(sint64, tag = "4")]
+    pub to_us: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CompareResponse {
+    #[prost(message, optional, tag = "1")]
+    pub comparison: ::core::option::Option<Comparison>,
+    /// Since when this collector judges by this shadow; what lies before is not compared.
+    #[prost(sint64, tag = "2")]
+    pub since_us: i64,
+}
+/// The policy in force ("current") beside another one ("other"), over one stretch of time.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Comparison {
+    /// The stretch that was compared, microseconds.
+    #[prost(sint64, tag = "1")]
+    pub from_us: i64,
+    #[prost(sint64, tag = "2")]
+    pub to_us: i64,
+    #[prost(string, tag = "3")]
+    pub plan_version: ::prost::alloc::string::String,
+    /// The services compared, by name.
+    #[prost(message, repeated, tag = "4")]
+    pub services: ::prost::alloc::vec::Vec<ComparedService>,
+    #[prost(message, optional, tag = "5")]
+    pub current: ::core::option::Option<Totals>,
+    #[prost(message, optional, tag = "6")]
+    pub other: ::core::option::Option<Totals>,
+    /// Episodes that differ, by service and time; no more than 10000.
+    #[prost(message, repeated, tag = "7")]
+    pub differences: ::prost::alloc::vec::Vec<Difference>,
+    /// Differences beyond those.
+    #[prost(uint64, tag = "8")]
+    pub differences_omitted: u64,
+    /// Labels in the stretch that count, by what they say: one row for each need that was labelled, and one for drills.
+    #[prost(message, repeated, tag = "9")]
+    pub confusion: ::prost::alloc::vec::Vec<ConfusionRow>,
+    /// Of a backtest: measurements read, and batches that could not be read for damage.
+    #[prost(uint64, tag = "10")]
+    pub measurements: u64,
+    #[prost(uint64, tag = "11")]
+    pub damaged_records: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComparedService {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// Content hashes of the two policies.
+    #[prost(string, tag = "2")]
+    pub current_policy: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub other_policy: ::prost::alloc::string::String,
+}
+/// Episodes, and their length within the stretch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Amount {
+    #[prost(uint64, tag = "1")]
+    pub episodes: u64,
+    #[prost(uint64, tag = "2")]
+    pub ms: u64,
+}
+/// What one policy said.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Totals {
+    #[prost(message, optional, tag = "1")]
+    pub needed: ::core::option::Option<Amount>,
+    /// Needed and not executed.
+    #[prost(message, optional, tag = "2")]
+    pub missed: ::core::option::Option<Amount>,
+    /// Episodes with a switch that was neither needed nor part of a drill.
+    #[prost(message, optional, tag = "3")]
+    pub unnecessary: ::core::option::Option<Amount>,
+    #[prost(message, optional, tag = "4")]
+    pub futile: ::core::option::Option<Amount>,
+    #[prost(message, optional, tag = "5")]
+    pub inconclusive: ::core::option::Option<Amount>,
+    /// Everything that is worth a verdict.
+    #[prost(message, optional, tag = "6")]
+    pub all: ::core::option::Option<Amount>,
+}
+/// An episode as one policy has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Judged {
+    #[prost(string, tag = "1")]
+    pub episode: ::prost::alloc::string::String,
+    #[prost(sint64, tag = "2")]
+    pub from_us: i64,
+    /// Absent while it is open.
+    #[prost(sint64, optional, tag = "3")]
+    pub to_us: ::core::option::Option<i64>,
+    #[prost(enumeration = "Need", tag = "4")]
+    pub need: i32,
+    #[prost(enumeration = "Cause", tag = "5")]
+    pub cause: i32,
+    #[prost(enumeration = "Execution", tag = "6")]
+    pub execution: i32,
+}
+/// Two episodes that overlap and are not alike, or one that only one policy has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Difference {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub current: ::core::option::Option<Judged>,
+    #[prost(message, optional, tag = "3")]
+    pub other: ::core::option::Option<Judged>,
+    /// What differs: "need", "cause", "execution", "bounds"; empty when one side is absent.
+    #[prost(string, repeated, tag = "4")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfusionRow {
+    /// What the label says; NEED_UNSPECIFIED for drills.
+    #[prost(enumeration = "Need", tag = "1")]
+    pub label: i32,
+    #[prost(bool, tag = "2")]
+    pub drill: bool,
+    /// Only needs that occur.
+    #[prost(message, repeated, tag = "3")]
+    pub cells: ::prost::alloc::vec::Vec<ConfusionCell>,
+}
+/// How labelled stretches were judged: each counts once as an episode, by the episode that covers most of it (not needed where
+/// there is none), and its time counts by what was said of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfusionCell {
+    /// NEED_UNSPECIFIED: not judged, for nothing was measured then.
+    #[prost(enumeration = "Need", tag = "1")]
+    pub judged: i32,
+    #[prost(message, optional, tag = "2")]
+    pub current: ::core::option::Option<Amount>,
+    #[prost(message, optional, tag = "3")]
+    pub other: ::core::option::Option<Amount>,
+}
+/// Generated client implementations.
+pub mod policies_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct PoliciesClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl PoliciesClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> PoliciesClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PoliciesClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PoliciesClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Judges stored measurements under the policy in force and under another one, and compares. Progress first, the comparison
+        /// last. Ending the call ends the work. RESOURCE_EXHAUSTED while another one runs. Roles: viewer, operator.
+        pub async fn backtest(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BacktestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BacktestUpdate>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/uitwijk.v1.Policies/Backtest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("uitwijk.v1.Policies", "Backtest"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Compares what was published with what a shadow policy of the plan said live. NOT_FOUND for a shadow that is not in the
+        /// plan. Roles: collector, viewer, operator.
+        pub async fn compare(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/uitwijk.v1.Policies/Compare",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("uitwijk.v1.Policies", "Compare"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod policies_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PoliciesServer.
+    #[async_trait]
+    pub trait Policies: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Backtest method.
+        type BacktestStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BacktestUpdate, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Judges stored measurements under the policy in force and under another one, and compares. Progress first, the comparison
+        /// last. Ending the call ends the work. RESOURCE_EXHAUSTED while another one runs. Roles: viewer, operator.
+        async fn backtest(
+            &self,
+            request: tonic::Request<super::BacktestRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BacktestStream>, tonic::Status>;
+        /// Compares what was published with what a shadow policy of the plan said live. NOT_FOUND for a shadow that is not in the
+        /// plan. Roles: collector, viewer, operator.
+        async fn compare(
+            &self,
+            request: tonic::Request<super::CompareRequest>,
+        ) -> std::result::Result<tonic::Response<super::CompareResponse>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct PoliciesServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PoliciesServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PoliciesServer<T>
+    where
+        T: Policies,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/uitwijk.v1.Policies/Backtest" => {
+                    #[allow(non_camel_case_types)]
+                    struct BacktestSvc<T: Policies>(pub Arc<T>);
+                    impl<
+                        T: Policies,
+                    > tonic::server::ServerStreamingService<super::BacktestRequest>
+                    for BacktestSvc<T> {
+                        type Response = super::BacktestUpdate;
+                        type ResponseStream = T::BacktestStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BacktestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Policies>::backtest(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BacktestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/uitwijk.v1.Policies/Compare" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompareSvc<T: Policies>(pub Arc<T>);
+                    impl<T: Policies> tonic::server::UnaryService<super::CompareRequest>
+                    for CompareSvc<T> {
+                        type Response = super::CompareResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompareRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Policies>::compare(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompareSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PoliciesServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "uitwijk.v1.Policies";
+    impl<T> tonic::server::NamedService for PoliciesServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

@@ -18,10 +18,13 @@ use uitwijk_model::plan::read::read_plan;
 use uitwijk_model::{Clock, Elapsed, Millis, SystemClock, WallTime};
 use uitwijk_proto::v1;
 use uitwijk_proto::v1::fleet_server::{Fleet, FleetServer};
+use uitwijk_proto::v1::labels_server::LabelsServer;
 use uitwijk_proto::v1::measurements_server::{Measurements, MeasurementsServer};
+use uitwijk_proto::v1::policies_server::PoliciesServer;
 use uitwijk_proto::v1::verdicts_server::{Verdicts, VerdictsServer};
 
 use super::answers;
+use super::canned_policies::CannedPolicies;
 
 /// Half past eight on 2 March 2026.
 pub(super) const NOW: WallTime = WallTime::from_millis(1_772_440_200_000);
@@ -231,11 +234,13 @@ async fn serve(directory: PathBuf, authority: &Authority) -> (SocketAddr, Cancel
     let addr = listener.local_addr().unwrap();
     let counters = Arc::new(ServerCounters::default());
     let incoming = server::incoming(listener, credentials, ServerLimits::default(), counters);
-    let (canned, stop) = (Canned::default(), CancellationToken::new());
+    let (canned, policies, stop) = (Canned::default(), CannedPolicies::new(), CancellationToken::new());
     let serving = tonic::transport::Server::builder()
         .add_service(FleetServer::new(canned.clone()))
         .add_service(VerdictsServer::new(canned.clone()))
         .add_service(MeasurementsServer::new(canned))
+        .add_service(LabelsServer::new(policies.clone()))
+        .add_service(PoliciesServer::new(policies))
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::spawn(serving);
     (addr, stop)

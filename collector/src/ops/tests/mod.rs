@@ -2,6 +2,8 @@
 
 mod answers;
 mod canned;
+mod canned_policies;
+mod policies;
 mod streams;
 
 use std::ffi::OsString;

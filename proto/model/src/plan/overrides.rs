@@ -35,6 +35,12 @@ impl PolicyOverrides {
         serde_json::from_value(Value::Object(whole)).expect("each key was read as one of a policy")
     }
 
+    /// These and others; where both name a number, that of the others.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(&others.0).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
     /// The keys and their values, in order of name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
@@ -93,6 +99,8 @@ mod tests {
         let expected = Policy { samples_min: 3, hard_share: "1/3".parse().unwrap(), ..base.clone() };
         assert_eq!(changed, expected);
         assert_eq!(PolicyOverrides::default().over(&base), base);
+        let [a, b] = [r#"{"samples_min":3,"clear":"1m"}"#, r#"{"clear":"2m"}"#].map(|json| overrides(json).unwrap());
+        assert_eq!(a.and(&b), overrides(r#"{"samples_min":3,"clear":"120s"}"#).unwrap());
     }
 
     #[test]
