@@ -5,6 +5,8 @@
 
 mod blame;
 mod calm;
+mod cell;
+mod chunks;
 mod clock;
 mod episode;
 pub mod evidence;
@@ -14,8 +16,10 @@ mod journal;
 pub mod live;
 mod logarithm;
 mod maintenance;
+mod names;
 mod reading;
 mod report;
+mod sample;
 mod scan;
 mod serving;
 mod share;
@@ -28,7 +32,7 @@ mod trust;
 pub mod verdict;
 mod words;
 
-pub use evidence::{Evidence, Sample, Taken};
+pub use evidence::{Evidence, Numbered, Sample, Taken};
 pub use explain::{Language, explain};
 pub use live::Live;
 pub use since::{Answer, Arrivals, CellChange, Origin, Seen, SequenceRange, Since};

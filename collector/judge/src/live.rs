@@ -19,13 +19,13 @@ use std::collections::BTreeMap;
 use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetId, WallTime};
 
 use crate::episode::{Episode, episodes};
-use crate::evidence::{Evidence, Taken};
+use crate::evidence::{Evidence, Numbered, Sample, Taken};
 use crate::journal::{Arrival, Journal, seen};
 use crate::report;
 use crate::scan::Scan;
 use crate::since::{Answer, Origin, Since};
 use crate::timeline::segments;
-use crate::topology::{AgentIx, Topology, UnknownService};
+use crate::topology::{Topology, UnknownService};
 use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, Segment};
 
 /// Settled runs that are kept for timelines and for late records.
@@ -134,10 +134,29 @@ impl Live {
         arrived: WallTime,
         origin: Option<Origin>,
     ) -> Taken {
-        let taken = match self.topology.agent(agent) {
-            Some(v) => self.take(v, measurement, arrived, origin),
-            None => Taken::Foreign,
-        };
+        let agent = self.topology.agent(agent);
+        let sample = agent.and_then(|v| Numbered::of_measurement(&self.topology, v, measurement, arrived));
+        self.observe_numbered(sample.as_ref(), origin)
+    }
+
+    /// The same for a sample.
+    pub fn observe_sample(&mut self, sample: &Sample) -> Taken {
+        self.observe_numbered(Numbered::of(&self.topology, sample).as_ref(), None)
+    }
+
+    /// The same for a sample whose names were looked up in [`Self::topology`]; absent where one was not found.
+    pub fn observe_numbered(&mut self, sample: Option<&Numbered>, origin: Option<Origin>) -> Taken {
+        let taken = sample.map_or(Taken::Foreign, |sample| self.take(sample, origin));
+        self.count(taken)
+    }
+
+    /// The fleet as this judge sees it; a new plan makes another one.
+    #[must_use]
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    fn count(&mut self, taken: Taken) -> Taken {
         let counter = match taken {
             Taken::Changed(slot) => {
                 self.dirty = Some(self.dirty.map_or(slot, |d| d.min(slot)));
@@ -151,18 +170,17 @@ impl Live {
         taken
     }
 
-    /// Adds a measurement to the evidence, and keeps what it changed.
-    fn take(&mut self, agent: AgentIx, m: &Measurement, arrived: WallTime, origin: Option<Origin>) -> Taken {
-        let slot = m.slot.0;
+    /// Adds a sample to the evidence, and keeps what it changed.
+    fn take(&mut self, sample: &Numbered, origin: Option<Origin>) -> Taken {
+        let (slot, arrived, place) = (sample.slot.0, sample.arrived, (sample.agent, sample.target));
         let late = slot < self.slot_before(arrived, self.topology.policy.grace);
-        let place = if late { self.topology.target(&m.target).map(|t| (agent, t)) } else { None };
-        let cell = |live: &Self, (v, t)| live.evidence.cell(slot, v, t);
-        let before = place.map(|place| cell(self, place));
-        let taken = self.evidence.add_measurement(&self.topology, agent, m, arrived);
+        let cell = |live: &Self| live.evidence.cell(slot, place.0, place.1);
+        let before = late.then(|| cell(self));
+        let taken = self.evidence.add_numbered(sample);
         if matches!(taken, Taken::Changed(_)) {
-            self.journal.arrived(&Arrival { agent, slot, origin, arrived, late });
-            if let Some((place, before)) = place.zip(before).filter(|(place, before)| cell(self, *place) != *before) {
-                self.journal.changed(place, slot, arrived, (seen(before), seen(cell(self, place))));
+            self.journal.arrived(&Arrival { agent: place.0, slot, origin, arrived, late });
+            if let Some(before) = before.filter(|&before| cell(self) != before) {
+                self.journal.changed(place, slot, arrived, (seen(before), seen(cell(self))));
             }
         }
         taken
@@ -241,15 +259,23 @@ impl Live {
         }
         let tail = scan.state.tail_start(scan.state.next);
         let since = open.unwrap_or(tail).min(tail).min(changed_from.saturating_sub(self.topology.reach()));
-        let runs = scan.runs_since(&self.topology, &self.evidence, since);
-        let since = runs.first().map_or(since, |r| r.from.min(since)).max(scan.state.start);
-        let all = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
+        let told = |evidence| {
+            let runs = scan.runs_since(&self.topology, evidence, since);
+            let all = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
+            (runs.first().map_or(since, |r| r.from.min(since)).max(scan.state.start), all)
+        };
+        // Counting through the whole tail is dear and only needed for what is said; in most slots nothing is.
+        let (start, mut all) = told(None);
         let certain = scan.settled_at(settled);
         let grace = self.topology.spans.switch_grace;
         let is_final = |e: &Episode| {
             let crossed = e.need() != Need::Needed || e.execution == Execution::Executed || e.to + grace < certain;
             !e.open && e.to < certain && crossed
         };
+        if self.any_news(&all, is_final) {
+            (_, all) = told(Some(&self.evidence));
+        }
+        let since = start;
         let mut revisions = Vec::new();
         let mut matched = vec![false; self.published.len()];
         for e in &all {
@@ -274,20 +300,26 @@ impl Live {
         revisions
     }
 
+    /// Whether any of some episodes has something to say that was not published.
+    fn any_news(&self, all: &[Episode], settled: impl Fn(&Episode) -> bool) -> bool {
+        let mut matched = vec![false; self.published.len()];
+        all.iter().any(|e| {
+            let at = best_match(&self.published, &matched, e);
+            if let Some(at) = at {
+                matched[at] = true;
+            }
+            is_news(at.map(|at| &self.published[at]), e, settled(e))
+        })
+    }
+
     /// Publishes what is new about an episode, if anything is.
     fn say(&mut self, at: Option<usize>, e: &Episode, done: (bool, bool), now: WallTime) -> Option<Revision> {
         let (settled, complete) = done;
         let before = at.map(|at| &self.published[at]);
-        let was_final = before.is_some_and(Published::is_final);
-        let moved = before.is_some_and(|p| (p.from, p.to) != (e.from.min(p.from), e.to));
-        let news = match before {
-            None => true,
-            Some(p) if was_final => settled && (p.differs(e) || moved),
-            Some(p) => settled || p.differs(e),
-        };
-        if !news {
+        if !is_news(before, e, settled) {
             return None;
         }
+        let was_final = before.is_some_and(Published::is_final);
         let kind = match (was_final, settled) {
             (true, _) => RevisionKind::Revised,
             (false, true) => RevisionKind::Final,
@@ -451,7 +483,7 @@ impl Live {
         let mut all = self.history.clone();
         if let Some(scan) = &self.scan {
             let first = self.topology.slot.slot_of(from).0;
-            let runs = scan.runs_since(&self.topology, &self.evidence, first);
+            let runs = scan.runs_since(&self.topology, None, first);
             let found = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
             let name = |e: &Episode| {
                 let none = vec![false; self.published.len()];
@@ -466,6 +498,13 @@ impl Live {
         }
         all
     }
+}
+
+/// Whether an episode says something that was not published. Bounds alone are news once the answer was final.
+fn is_news(before: Option<&Published>, e: &Episode, settled: bool) -> bool {
+    let Some(p) = before else { return true };
+    let moved = (p.from, p.to) != (e.from.min(p.from), e.to);
+    if p.is_final() { settled && (p.differs(e) || moved) } else { settled || p.differs(e) }
 }
 
 /// The published episode that an episode goes on from: it overlaps, and its start is nearest; of equals the first.

@@ -29,6 +29,8 @@ pub(crate) struct Scan {
     pub(crate) state: State,
     pub(crate) trace: Trace,
     checkpoints: Vec<Checkpoint>,
+    /// No checkpoints are made: nobody will go back.
+    once: bool,
     /// After each judged slot from the first of these on: the first slot whose label may still change.
     unsettled: (i64, VecDeque<i64>),
     /// Entries of the trace that were dropped for age.
@@ -44,10 +46,16 @@ impl Scan {
             state,
             trace: Trace::default(),
             checkpoints: vec![first],
+            once: false,
             unsettled: (start, VecDeque::new()),
             dropped: (0, 0),
             scratch: Scratch::default(),
         }
+    }
+
+    /// A pass over evidence that does not change any more.
+    pub(crate) fn once(topology: &Topology, start: i64) -> Self {
+        Self { once: true, ..Self::new(topology, start) }
     }
 
     /// Judges up to a slot, which is not judged itself.
@@ -65,6 +73,9 @@ impl Scan {
                 }
             }
             self.state.step(topology, evidence, &mut self.trace, &mut self.scratch);
+            if self.once {
+                continue;
+            }
             self.unsettled.1.push_back(self.state.unsettled_from(topology));
             if self.state.next.rem_euclid(EVERY) == 0 {
                 let (runs, notes) = (self.trace.runs.len(), self.trace.notes.len());
@@ -130,16 +141,18 @@ impl Scan {
 
     /// Every run that is kept, up to the last slot that was judged.
     pub(crate) fn runs(&self, topology: &Topology, evidence: &Evidence) -> Vec<Run> {
-        self.runs_since(topology, evidence, i64::MIN)
+        self.runs_since(topology, Some(evidence), i64::MIN)
     }
 
-    /// The runs that end after a slot, and those before them that may belong to the same episode.
-    pub(crate) fn runs_since(&self, topology: &Topology, evidence: &Evidence, slot: i64) -> Vec<Run> {
+    /// The runs that end after a slot, and those before them that may belong to the same episode. Without evidence they
+    /// say the same, but nothing is counted in them: that is enough to see whether there is anything new to say.
+    pub(crate) fn runs_since(&self, topology: &Topology, evidence: Option<&Evidence>, slot: i64) -> Vec<Run> {
         let mut first = self.trace.runs.partition_point(|r| r.to <= slot);
         while first > 0 && self.trace.runs[first - 1].tells() {
             first -= 1;
         }
-        let mut runs = self.trace.runs[first..].to_vec();
+        let settled = &self.trace.runs[first..];
+        let mut runs = if evidence.is_some() { settled.to_vec() } else { settled.iter().map(Run::bare).collect() };
         runs.extend(self.state.open_runs(topology, evidence));
         runs
     }

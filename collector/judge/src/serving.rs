@@ -6,7 +6,7 @@
 //! without one of them have a chance of one in a thousand million, so no window is needed and silence proves nothing.
 
 use crate::evidence::Cell;
-use crate::topology::{RegionIx, Role, Topology};
+use crate::topology::{RegionIx, Topology};
 
 /// Answers without a zone, per zone of the region, that prove its absence: e^-21 is below 1e-9.
 const ABSENCE: u64 = 21;
@@ -16,8 +16,22 @@ const ABSENCE: u64 = 21;
 struct ZoneSeen {
     /// The last slot that it answered in.
     last: Option<i64>,
-    /// Answers of the other zones since.
-    others: u64,
+    /// Which answer of its region that was.
+    at: u64,
+}
+
+/// The zones of a region. Answers are numbered, so that an answer changes one zone and not all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Zones {
+    answers: u64,
+    seen: Vec<ZoneSeen>,
+}
+
+impl Zones {
+    /// Answers of the other zones since a zone answered last; none for one that never did.
+    fn others(&self, zone: &ZoneSeen) -> u64 {
+        if zone.last.is_some() { self.answers - zone.at } else { 0 }
+    }
 }
 
 /// Who served, over the last hard window and ever.
@@ -29,7 +43,7 @@ pub(crate) struct Serving {
     pub(crate) told: bool,
     per_region: Vec<u32>,
     probes: u32,
-    zones: Vec<Vec<ZoneSeen>>,
+    zones: Vec<Zones>,
 }
 
 impl Serving {
@@ -39,32 +53,34 @@ impl Serving {
             told: false,
             per_region: vec![0; topology.regions.len()],
             probes: 0,
-            zones: topology.zones.iter().map(|z| vec![ZoneSeen::default(); z.len()]).collect(),
+            zones: topology
+                .zones
+                .iter()
+                .map(|z| Zones { answers: 0, seen: vec![ZoneSeen::default(); z.len()] })
+                .collect(),
         }
     }
 
     /// Takes in what was seen in a slot.
     pub(crate) fn add(&mut self, topology: &Topology, slot: i64, row: &[Cell]) {
-        for (i, cell) in row.iter().enumerate() {
-            let role = &topology.targets[i % topology.targets.len()].role;
-            if matches!(role, Role::Entry(_)) {
-                self.probes += u32::from(cell.is_measured());
-            }
-            let Some((region, zone)) = cell.served() else { continue };
-            if matches!(role, Role::Entry(_)) {
-                self.per_region[region] += 1;
-            }
-            if let (Some(zone), Role::Entry(_) | Role::Regional(..)) = (zone, role) {
-                self.zones[region].iter_mut().for_each(|z| z.others += u64::from(z.last.is_some()));
-                self.zones[region][zone] = ZoneSeen { last: Some(slot), others: 0 };
+        for agent in row.chunks(topology.targets.len().max(1)) {
+            for ((cell, &entry), &spread) in agent.iter().zip(&topology.entries).zip(&topology.spread) {
+                self.probes += u32::from(entry && cell.is_measured());
+                let Some((region, zone)) = cell.served().filter(|_| spread) else { continue };
+                self.per_region[region] += u32::from(entry);
+                if let Some(zone) = zone {
+                    let zones = &mut self.zones[region];
+                    zones.answers += 1;
+                    zones.seen[zone] = ZoneSeen { last: Some(slot), at: zones.answers };
+                }
             }
         }
     }
 
     /// Forgets a slot that left the window.
     pub(crate) fn sub(&mut self, topology: &Topology, row: &[Cell]) {
-        for (i, cell) in row.iter().enumerate() {
-            if matches!(topology.targets[i % topology.targets.len()].role, Role::Entry(_)) {
+        for agent in row.chunks(topology.targets.len().max(1)) {
+            for (cell, _) in agent.iter().zip(&topology.entries).filter(|(_, entry)| **entry) {
                 self.probes = self.probes.saturating_sub(u32::from(cell.is_measured()));
                 if let Some((region, _)) = cell.served() {
                     self.per_region[region] = self.per_region[region].saturating_sub(1);
@@ -91,15 +107,16 @@ impl Serving {
 
     /// The first zone of a region that fell out, and the last slot that it answered in.
     pub(crate) fn zone_out(&self, region: RegionIx) -> Option<(usize, i64)> {
-        let zones = &self.zones[region];
-        let seen = zones.iter().filter(|z| z.last.is_some()).count() as u64;
-        let out = |z: &ZoneSeen| seen > 1 && z.others >= ABSENCE * seen;
-        zones.iter().enumerate().find(|(_, z)| out(z)).and_then(|(i, z)| z.last.map(|last| (i, last)))
+        let zones = self.zones.get(region)?;
+        let seen = zones.seen.iter().filter(|z| z.last.is_some()).count() as u64;
+        let out = |z: &ZoneSeen| seen > 1 && zones.others(z) >= ABSENCE * seen;
+        zones.seen.iter().enumerate().find(|(_, z)| out(z)).and_then(|(i, z)| z.last.map(|last| (i, last)))
     }
 
     /// The first slot since when some zone of the active region may be missing, without proof so far.
     pub(crate) fn zone_missing(&self) -> Option<i64> {
-        let missing = self.zones[self.active].iter().filter(|z| z.others > 0);
+        let zones = self.zones.get(self.active)?;
+        let missing = zones.seen.iter().filter(|z| zones.others(z) > 0);
         missing.filter_map(|z| z.last).min().map(|last| last + 1)
     }
 }

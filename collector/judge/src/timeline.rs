@@ -26,7 +26,7 @@ pub fn judge(topology: &Topology, evidence: &Evidence, horizon: WallTime) -> Tim
     let Some(start) = evidence.first_slot(i64::MIN / 4).filter(|&first| first < end) else {
         return Timeline { segments: Vec::new(), episodes: Vec::new() };
     };
-    let mut scan = Scan::new(topology, start);
+    let mut scan = Scan::once(topology, start);
     scan.run_to(topology, evidence, end);
     timeline_of(topology, evidence, &scan, horizon)
 }

@@ -19,6 +19,7 @@ use uitwijk_model::{
 };
 
 use crate::logarithm::log;
+use crate::names::Names;
 
 /// Index of an agent.
 pub type AgentIx = usize;
@@ -184,8 +185,16 @@ pub struct Topology {
     pub drift: DriftLimits,
     /// What was announced for this service.
     pub windows: Vec<Announced>,
-    agent_index: BTreeMap<AgentId, AgentIx>,
-    target_index: BTreeMap<TargetId, TargetIx>,
+    /// Per target: it shows what users see.
+    pub(crate) entries: Vec<bool>,
+    /// Per target: its answers come from any zone of a region, so they tell which zones serve.
+    pub(crate) spread: Vec<bool>,
+    /// The references.
+    pub(crate) controls: Vec<TargetIx>,
+    agent_names: Names,
+    target_names: Names,
+    region_names: Names,
+    zone_names: Vec<Names>,
 }
 
 impl Topology {
@@ -223,8 +232,13 @@ impl Topology {
             drift: DriftLimits::of_policy(&policy),
             windows: windows.map(|w| announced(w, plan, &policy, &region_ix)).collect(),
             active: region_ix(&described.active_region),
-            agent_index: agents.iter().enumerate().map(|(i, a)| (a.id.clone(), i)).collect(),
-            target_index: targets.iter().enumerate().map(|(i, t)| (t.id.clone(), i)).collect(),
+            entries: targets.iter().map(|t| matches!(t.role, Role::Entry(_))).collect(),
+            spread: targets.iter().map(|t| matches!(t.role, Role::Entry(_) | Role::Regional(..))).collect(),
+            controls: (0..targets.len()).filter(|&t| matches!(targets[t].role, Role::Control(_))).collect(),
+            agent_names: Names::of(agents.iter().map(|a| a.id.as_str())),
+            target_names: Names::of(targets.iter().map(|t| t.id.as_str())),
+            region_names: Names::of(regions.iter().map(Region::as_str)),
+            zone_names: zones.iter().map(|all| Names::of(all.iter().map(Zone::as_str))).collect(),
             agents,
             voices,
             regions,
@@ -239,22 +253,26 @@ impl Topology {
     /// The index of an agent, if it is enrolled.
     #[must_use]
     pub fn agent(&self, id: &AgentId) -> Option<AgentIx> {
-        self.agent_index.get(id).copied()
+        self.agent_names.find(id.as_str())
     }
 
     /// The index of a target, if the verdict of this service rests on it.
     #[must_use]
     pub fn target(&self, id: &TargetId) -> Option<TargetIx> {
-        self.target_index.get(id).copied()
+        self.target_names.find(id.as_str())
     }
 
     /// The index of a region by name, in any case.
     #[must_use]
     pub fn region(&self, name: &Region) -> Option<RegionIx> {
-        self.regions
-            .binary_search(name)
-            .ok()
-            .or_else(|| self.regions.iter().position(|r| r.as_str().eq_ignore_ascii_case(name.as_str())))
+        let same = |r: &Region| r.as_str().eq_ignore_ascii_case(name.as_str());
+        self.region_names.find(name.as_str()).or_else(|| self.regions.iter().position(same))
+    }
+
+    /// The index of a zone within a region.
+    #[must_use]
+    pub fn zone(&self, region: RegionIx, name: &Zone) -> Option<usize> {
+        self.zone_names.get(region)?.find(name.as_str())
     }
 
     /// The targets that show users' view of an endpoint while a region serves: the public name, or where there is none

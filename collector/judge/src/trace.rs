@@ -67,7 +67,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(topology: &Topology, slot: i64, label: &Label, sum_before: u128) -> Self {
+    /// A run without slots; with a topology it counts what it rests on, if it tells anything.
+    pub(crate) fn new(counting: Option<&Topology>, slot: i64, label: &Label, sum_before: u128) -> Self {
         let (cause, quiet) = label.answer();
         let mut run = Self {
             from: slot,
@@ -82,11 +83,18 @@ impl Run {
             sum_before,
             sum: sum_before,
         };
-        if run.tells() {
+        if let Some(topology) = counting.filter(|_| run.tells()) {
             run.counts = vec![Count::default(); topology.agents.len() * topology.targets.len()];
             run.doubts = vec![[0; Doubt::COUNT]; topology.agents.len()];
         }
         run
+    }
+
+    /// The same without what was counted.
+    pub(crate) fn bare(&self) -> Self {
+        let (counts, doubts) = (Vec::new(), Vec::new());
+        let Self { from, to, cause, quiet, switched, active, zone, sum_before, sum, .. } = *self;
+        Self { from, to, cause, quiet, switched, active, zone, counts, doubts, sum_before, sum }
     }
 
     /// Worth an episode, or part of one.

@@ -12,6 +12,8 @@
 //! matter how many targets agree. A reference that fails for most of the *other* observers too says something about the
 //! reference. The choice left aside is a learned weight per observer: it could not be explained at night.
 
+use std::cell::OnceCell;
+
 use crate::share::{Count, beyond_own_loss, share, threshold};
 use crate::topology::{AgentIx, Role, TargetIx, Topology};
 
@@ -147,8 +149,7 @@ impl Window<'_> {
     }
 
     fn controls(&self) -> impl Iterator<Item = TargetIx> {
-        let all = self.topology.targets.iter().enumerate();
-        all.filter(|(_, t)| matches!(t.role, Role::Control(_))).map(|(t, _)| t)
+        self.topology.controls.iter().copied()
     }
 
     fn others(&self, v: AgentIx, t: TargetIx) -> impl Iterator<Item = AgentIx> {
@@ -241,13 +242,18 @@ pub(crate) struct Court<'a> {
     pub(crate) window: Window<'a>,
     /// Votes per agent, in halves.
     pub(crate) weights: &'a [u32],
-    own: Vec<u64>,
+    /// What each agent loses by itself; found when it is first asked for.
+    own: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Court<'a> {
     pub(crate) fn new(window: Window<'a>, weights: &'a [u32]) -> Self {
-        let own = (0..weights.len()).map(|v| if weights[v] > 0 { window.own_loss(v) } else { 0 }).collect();
-        Self { window, weights, own }
+        Self { window, weights, own: OnceCell::new() }
+    }
+
+    fn own_loss(&self, v: AgentIx) -> u64 {
+        let losses = || (0..self.weights.len()).map(|v| if self.weights[v] > 0 { self.window.own_loss(v) } else { 0 });
+        self.own.get_or_init(|| losses().collect())[v]
     }
 
     /// What all trusted voices say about a target.
@@ -273,7 +279,7 @@ impl<'a> Court<'a> {
             voice.trust = voice.trust.max(weight);
             voice.weight += w;
             if count.failed > 0 {
-                voice.failed += w * beyond_own_loss(count.failed_share(), self.own[v]);
+                voice.failed += w * beyond_own_loss(count.failed_share(), self.own_loss(v));
             }
             if count.n > count.failed {
                 voice.answering += w;

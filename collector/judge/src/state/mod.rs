@@ -21,7 +21,7 @@ use crate::evidence::{Cell, Evidence};
 use crate::reading::{Level, Reading, read};
 use crate::serving::Serving;
 use crate::share::{Count, good_stretch, worst_stretch};
-use crate::topology::{EndpointIx, RegionIx, Role, Topology};
+use crate::topology::{EndpointIx, RegionIx, Topology};
 use crate::trace::{Label, Run, Trace};
 use crate::trust::{Court, Doubt, Window};
 use crate::verdict::Cause;
@@ -136,7 +136,7 @@ pub(crate) struct State {
 /// Buffers that are used again from slot to slot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
-    row: Vec<Cell>,
+    buffer: Vec<Cell>,
     old: Vec<Cell>,
 }
 
@@ -173,16 +173,17 @@ impl State {
     /// Judges the next slot.
     pub(crate) fn step(&mut self, topology: &Topology, evidence: &Evidence, trace: &mut Trace, scratch: &mut Scratch) {
         let slot = self.next;
-        self.take_in(topology, evidence, slot, scratch);
+        let row = evidence.read(slot, &mut scratch.buffer);
+        self.take_in(topology, evidence, slot, row, &mut scratch.old);
         let raw = Window { topology, counts: &self.hard }.doubts();
         let weights = self.trust(topology, &raw, slot);
-        self.pool(topology, &scratch.row, &weights);
-        self.push_label(topology, &raw, &weights, slot, &scratch.row);
+        self.pool(topology, row, &weights);
+        self.push_label(topology, &raw, &weights, slot, row);
         self.follow_traffic(topology, evidence, trace, &weights, slot);
-        self.drift.add(topology, slot, &scratch.row, &weights, self.serving.active);
+        self.drift.add(topology, slot, row, &weights, self.serving.active);
         self.judge(topology, evidence, trace, &raw, &weights, slot);
         self.next = slot + 1;
-        self.settle(topology, evidence, trace, scratch);
+        self.settle(topology, evidence, trace, &mut scratch.old);
     }
 
     /// The first slot that the tail has a label for.
@@ -223,20 +224,21 @@ impl State {
         self.forgive(topology, &hard, slot);
         let silent = self.silent(topology, raw, slot);
         let left = self.abandoned.map(|(r, _)| r);
-        let serving = self.serving.clone();
         let scene = Scene {
             topology,
             hard: &hard,
             soft: &soft,
             reading: &reading,
-            serving: &serving,
+            serving: &self.serving,
             doubts: raw,
             silent,
             told: self.calm.0,
             left,
             slower: self.drift.since.is_some(),
         };
-        self.keep_calm(topology, &scene, slot);
+        let cause = calm::candidate(&scene);
+        let stands = cause == self.calm.0 || calm::still(&scene, self.calm.0);
+        self.keep_calm(topology, (cause, stands, silent), slot);
         let restart = match std::mem::replace(&mut self.mode, Mode::Calm) {
             // Silence neither breaks a run nor adds to it.
             mode if reading.level == Level::Unknown => {
@@ -283,8 +285,8 @@ impl State {
         others && self.heard.iter().any(|&last| slot - last >= topology.spans.soft_window)
     }
 
-    fn keep_calm(&mut self, topology: &Topology, scene: &Scene<'_>, slot: i64) {
-        let cause = calm::candidate(scene);
+    /// Follows what can be told in quiet time: the answer that fits now, and whether the one that was told still does.
+    fn keep_calm(&mut self, topology: &Topology, (cause, stands, silent): (Cause, bool, bool), slot: i64) {
         if cause == self.calm.0 {
             self.turning = None;
             return;
@@ -293,10 +295,10 @@ impl State {
             (Cause::Healthy, _) if self.calm.0 == Cause::MinorDegradation => {
                 slot + 1 - self.minor_stretch(topology, slot).1
             }
-            (Cause::ZoneAbsorbed, _) => scene.serving.zone_out(scene.serving.active).map_or(slot, |(_, last)| last + 1),
+            (Cause::ZoneAbsorbed, _) => self.serving.zone_out(self.serving.active).map_or(slot, |(_, last)| last + 1),
             (_, Some((before, since))) if before == cause => since,
             (Cause::MinorDegradation, _) => slot + 1 - self.minor_stretch(topology, slot).0,
-            (Cause::VantageFault, _) if scene.silent && (self.calm.0 == Cause::Healthy || echo(self.calm.0)) => {
+            (Cause::VantageFault, _) if silent && (self.calm.0 == Cause::Healthy || echo(self.calm.0)) => {
                 let healthy_since = if self.calm.0 == Cause::Healthy { self.calm.1 } else { self.start };
                 let long = self.heard.iter().filter(|&&last| slot - last >= topology.spans.soft_window);
                 long.min().map_or(slot, |last| last + 1).max(healthy_since)
@@ -322,7 +324,7 @@ impl State {
         }
         self.turning = Some((cause, since));
         // Good news needs no hold: the windows it comes from already had to empty.
-        if self.calm.0 != Cause::Healthy && !calm::still(scene, self.calm.0) {
+        if self.calm.0 != Cause::Healthy && !stands {
             self.calm = (Cause::Healthy, slot);
             self.relabel(slot, slot, |_, label| label.calm = Cause::Healthy);
         }
@@ -364,5 +366,5 @@ const fn echo(cause: Cause) -> bool {
 }
 
 fn is_entry(topology: &Topology, i: usize) -> bool {
-    matches!(topology.targets[i % topology.targets.len()].role, Role::Entry(_))
+    topology.entries[i % topology.targets.len()]
 }

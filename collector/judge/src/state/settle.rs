@@ -1,6 +1,6 @@
 //! Which labels can still change, and what becomes of those that cannot?
 
-use super::{Mode, Scratch, State};
+use super::{Mode, State};
 use crate::evidence::{Cell, Evidence};
 use crate::maintenance;
 use crate::topology::Topology;
@@ -36,13 +36,7 @@ impl State {
     }
 
     /// Moves labels that can no longer change into runs.
-    pub(super) fn settle(
-        &mut self,
-        topology: &Topology,
-        evidence: &Evidence,
-        trace: &mut Trace,
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn settle(&mut self, topology: &Topology, evidence: &Evidence, trace: &mut Trace, row: &mut Vec<Cell>) {
         let reach = usize::try_from(topology.reach()).unwrap_or(usize::MAX);
         while self.tail.len() > reach {
             let slot = self.tail_start(self.next);
@@ -51,32 +45,38 @@ impl State {
                 Some(run) if run.continues(&label) => run,
                 old => {
                     trace.runs.extend(old);
-                    Run::new(topology, slot, &label, self.sum_before(topology, slot))
+                    Run::new(Some(topology), slot, &label, self.sum_before(topology, slot))
                 }
             };
-            self.extend(evidence, &mut run, slot, 0, &mut scratch.old);
+            self.extend(Some(evidence), &mut run, slot, 0, row);
             self.doubts.drain(..topology.agents.len());
             self.run = Some(run);
         }
     }
 
     /// Adds a slot of the tail, the `at`th, to a run.
-    pub(super) fn extend(&self, evidence: &Evidence, run: &mut Run, slot: i64, at: usize, row: &mut Vec<Cell>) {
-        if run.tells() {
+    pub(super) fn extend(&self, evidence: Option<&Evidence>, run: &mut Run, slot: i64, at: usize, row: &mut Vec<Cell>) {
+        if let Some(evidence) = evidence.filter(|_| run.tells()) {
             let agents = run.doubts.len();
-            evidence.row(slot, row);
+            let row = evidence.read(slot, row);
             run.tally(row, self.doubts.iter().copied().skip(at * agents).take(agents));
         }
         (run.to, run.sum) = (slot + 1, self.sum_at(slot));
     }
 
-    /// All runs from the settled one that is still open to the last slot that was judged.
-    pub(crate) fn open_runs(&self, topology: &Topology, evidence: &Evidence) -> Vec<Run> {
-        let mut runs: Vec<Run> = self.run.iter().cloned().collect();
+    /// All runs from the settled one that is still open to the last slot that was judged; without evidence nothing is
+    /// counted in them.
+    pub(crate) fn open_runs(&self, topology: &Topology, evidence: Option<&Evidence>) -> Vec<Run> {
+        let settled = self.run.iter();
+        let mut runs: Vec<Run> = match evidence {
+            Some(_) => settled.cloned().collect(),
+            None => settled.map(Run::bare).collect(),
+        };
+        let counting = evidence.map(|_| topology);
         let (start, mut row) = (self.tail_start(self.next), Vec::new());
         for (at, (slot, label)) in (start..).zip(&self.tail).enumerate() {
             if !runs.last().is_some_and(|r| r.continues(label)) {
-                runs.push(Run::new(topology, slot, label, self.sum_before(topology, slot)));
+                runs.push(Run::new(counting, slot, label, self.sum_before(topology, slot)));
             }
             if let Some(run) = runs.last_mut() {
                 self.extend(evidence, run, slot, at, &mut row);

@@ -1,37 +1,49 @@
 //! What do the windows hold after this slot, and whose word counts in it?
 
-use super::{Scratch, State, is_entry};
+use super::{State, is_entry};
 use crate::evidence::{Cell, Evidence};
 use crate::share::Count;
 use crate::topology::{EndpointIx, Topology};
 use crate::trust::Doubt;
 
 impl State {
-    pub(super) fn take_in(&mut self, topology: &Topology, evidence: &Evidence, slot: i64, scratch: &mut Scratch) {
-        evidence.row(slot, &mut scratch.row);
-        for (i, &cell) in scratch.row.iter().enumerate() {
-            self.hard[i].add(cell);
-            self.soft[i].add(cell);
-            if cell.is_measured() {
-                self.heard[i / topology.targets.len()] = slot;
+    /// Moves the windows on by one slot, whose row is handed in.
+    pub(super) fn take_in(
+        &mut self,
+        topology: &Topology,
+        evidence: &Evidence,
+        slot: i64,
+        row: &[Cell],
+        old: &mut Vec<Cell>,
+    ) {
+        for (heard, seen) in self.heard.iter_mut().zip(row.chunks(topology.targets.len().max(1))) {
+            if seen.iter().any(|c| c.is_measured()) {
+                *heard = slot;
             }
         }
-        self.serving.add(topology, slot, &scratch.row);
+        self.serving.add(topology, slot, row);
         for hard in [true, false] {
             let window = if hard { topology.spans.hard_window } else { topology.spans.soft_window };
+            let counts = if hard { &mut self.hard } else { &mut self.soft };
             let gone = slot - window;
             if gone < self.start {
+                counts.iter_mut().zip(row).for_each(|(count, &cell)| count.add(cell));
                 continue;
             }
-            evidence.row(gone, &mut scratch.old);
-            let counts = if hard { &mut self.hard } else { &mut self.soft };
-            for (i, &cell) in scratch.old.iter().enumerate() {
-                if gone >= self.entry_since || !is_entry(topology, i) {
-                    counts[i].sub(cell);
+            let left = evidence.read(gone, old);
+            if gone >= self.entry_since {
+                slide(counts, row, left);
+            } else {
+                let targets = topology.targets.len().max(1);
+                for (i, count) in counts.iter_mut().enumerate() {
+                    count.add(row[i]);
+                    if !topology.entries[i % targets] {
+                        count.sub(left[i]);
+                    }
                 }
             }
             if hard {
-                self.serving.sub(topology, &scratch.old);
+                self.serving.sub(topology, left);
             }
         }
     }
@@ -107,6 +119,55 @@ impl State {
                     self.hard[i].add(row[i]);
                 }
             }
+        }
+    }
+}
+
+/// Adds one row and takes out another. Where both count alike, which is nearly everywhere, the sum stays what it is.
+fn slide(counts: &mut [Count], new: &[Cell], old: &[Cell]) {
+    for ((count, &new), &old) in counts.iter_mut().zip(new).zip(old) {
+        if !new.counts_like(old) {
+            count.add(new);
+            count.sub(old);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uitwijk_model::{Fault, Outcome, Unmeasured};
+
+    use super::*;
+    use crate::evidence::Place;
+
+    fn any_cell() -> impl Strategy<Value = Cell> {
+        let outcomes = [
+            Some(Outcome::Up),
+            Some(Outcome::Slow),
+            Some(Outcome::Down(Fault::WaitTimeout)),
+            Some(Outcome::Unmeasured(Unmeasured::Overload)),
+            None,
+        ];
+        (proptest::sample::select(outcomes.to_vec()), 0u8..3)
+            .prop_map(|(outcome, attempt)| outcome.map_or(Cell::EMPTY, |o| Cell::pack(o, attempt, Place::UNTOLD, None)))
+    }
+
+    proptest! {
+        #[test]
+        fn sliding_is_adding_and_taking_out(
+            cells in proptest::collection::vec((any_cell(), any_cell(), 0u32..4, 0u32..4, 0u32..4), 1..40),
+        ) {
+            let (new, old): (Vec<Cell>, Vec<Cell>) = cells.iter().map(|c| (c.0, c.1)).unzip();
+            let before: Vec<Count> =
+                cells.iter().map(|&(_, _, n, failed, slow)| Count { n, failed, slow }).collect();
+            let (mut slid, mut summed) = (before.clone(), before);
+            slide(&mut slid, &new, &old);
+            for (i, count) in summed.iter_mut().enumerate() {
+                count.add(new[i]);
+                count.sub(old[i]);
+            }
+            prop_assert_eq!(slid, summed);
         }
     }
 }
