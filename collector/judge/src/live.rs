@@ -192,10 +192,18 @@ impl Live {
         *known = (*known).max(through);
     }
 
-    /// The moment up to which every enrolled agent's records are in; absent until every agent has said so once.
+    /// The moment up to which every enrolled agent's records are in; absent until every agent has said so once. What an agent
+    /// whose clock leads says about a moment, it says about an earlier one.
     #[must_use]
     pub fn watermark(&self) -> Option<WallTime> {
-        self.topology.agents.iter().map(|a| self.frontiers.get(&a.id).copied()).min().flatten()
+        let agents = self.topology.agents.iter().enumerate();
+        let through = agents.map(|(v, a)| self.frontiers.get(&a.id).map(|&t| self.in_true_time(v, t)));
+        through.min().flatten()
+    }
+
+    fn in_true_time(&self, v: AgentIx, at: WallTime) -> WallTime {
+        let lead = self.evidence.lead(v, self.topology.slot.slot_of(at).0).max(0);
+        WallTime::from_micros(at.as_micros().saturating_sub(lead))
     }
 
     /// What happened to the samples so far.
@@ -413,11 +421,13 @@ impl Live {
     pub fn restore(&mut self, published: &[Revision]) {
         for r in published.iter().filter(|r| r.service == self.topology.service) {
             let slot = |t| self.topology.slot.slot_of(t).0;
+            // An open episode reached to the last slot that was judged when this was decided.
+            let judged = self.slot_before(r.decided, self.topology.policy.grace);
             let entry = Published {
                 id: r.episode.clone(),
                 number: r.revision,
                 from: slot(r.from),
-                to: r.to.map_or_else(|| slot(r.decided), slot),
+                to: r.to.map_or(judged, slot),
                 open: r.to.is_none(),
                 cause: r.cause,
                 execution: r.execution,
