@@ -130,7 +130,8 @@ impl State {
         let spans = &topology.spans;
         let open = match &self.mode {
             Mode::Calm => self.next,
-            Mode::Pending(p) => p.onset,
+            // A clear stretch that goes on from before its onset is dated back with it.
+            Mode::Pending(p) => p.good_from.map_or(p.onset, |good| good.min(p.onset)),
             Mode::Impact(i) => i.good_from.or(i.turning.map(|(_, since)| since)).unwrap_or(self.next),
         };
         let watched = self.watched.as_ref().map_or(self.next, |w| w.onset);
