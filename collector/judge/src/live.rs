@@ -25,7 +25,7 @@ use crate::report;
 use crate::scan::Scan;
 use crate::since::{Answer, Origin, Since};
 use crate::timeline::segments;
-use crate::topology::{Topology, UnknownService};
+use crate::topology::{AgentIx, Topology, UnknownService};
 use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, Segment};
 
 /// Settled runs that are kept for timelines and for late records.
