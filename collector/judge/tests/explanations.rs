@@ -1,20 +1,30 @@
 //! Can a person read once, at three at night, what was decided and why?
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests read fixtures from disk")]
 
-mod support;
+use std::fs::File;
+use std::path::PathBuf;
 
-use support::scenario::examples;
-use support::stream;
-use support::tracks::final_track;
-use uitwijk_judge::{Language, Revision, explain};
+use uitwijk_judge::{Evidence, Language, Revision, Sample, Topology, explain, judge};
+use uitwijk_replay::{Reader, Reading};
+use uitwijk_scenario::{plan, read_file};
 
 /// The one episode of a service in a recorded example.
 fn episode(id: &str, service: &str) -> Revision {
-    let s = examples().into_iter().find(|s| s.id == id).unwrap();
-    let plan = s.plan();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let s = read_file(folder.join("examples.jsonl")).unwrap().into_iter().find(|s| s.id == id).unwrap();
+    let plan = plan(&s);
     let service = plan.services.keys().find(|name| name.as_str() == service).unwrap();
-    let mut timeline = final_track(&plan, service, &stream::recorded(id), s.at(s.duration_s));
+    let topology = Topology::of(&plan, service).unwrap();
+    let mut evidence = Evidence::new(&topology);
+    let stream = File::open(folder.join(format!("streams/{id}.jsonl.zst"))).unwrap();
+    for record in Reader::new(stream, Reading::default()).unwrap() {
+        let record = record.unwrap();
+        let sample = Sample::of(&record.watcher.agent, &record.measurement(plan.slot), record.arrived);
+        evidence.add(&topology, &sample);
+    }
+    let mut timeline = judge(&topology, &evidence, s.end());
     assert_eq!(timeline.episodes.len(), 1, "{:?}", timeline.segments);
     timeline.episodes.remove(0)
 }

@@ -12,7 +12,6 @@
 
 pub mod plans;
 pub mod scenario;
-pub mod stream;
 pub mod tracks;
 pub mod world;
 

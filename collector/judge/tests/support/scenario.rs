@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use uitwijk_model::plan::Partner;
 use uitwijk_model::{
     EndpointName, Millis, PartnerId, Plan, Region, ServiceClass, WallTime, Window, WindowKind, WindowScope,
@@ -91,15 +90,6 @@ pub struct Expect {
     pub cause: String,
     pub executed: String,
     pub service: Option<String>,
-}
-
-pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")
-}
-
-pub fn examples() -> Vec<Scenario> {
-    let text = std::fs::read_to_string(folder().join("examples.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 impl Scenario {
