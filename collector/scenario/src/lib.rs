@@ -11,6 +11,7 @@
 pub mod format;
 mod places;
 pub mod plan;
+pub mod random;
 pub mod score;
 pub mod world;
 

@@ -21,11 +21,14 @@ mod dice;
 mod scope;
 mod strength;
 
+pub(crate) use answer::fails;
+pub(crate) use balance::Balance;
+pub(crate) use dice::Dice;
+pub(crate) use scope::{Aim, Request, drags, touches};
+pub(crate) use strength::strength;
+
 use answer::Answer;
-use balance::Balance;
 use delivery::rounded;
-use dice::Dice;
-use scope::{Aim, Request};
 
 use crate::format::{EffectKind, FaultPath, Scenario};
 use crate::places;
@@ -109,7 +112,7 @@ impl<'a> World<'a> {
         let mut dice = Dice::of(&[key[0], key[1], key[3], 1 << 32]);
         let mine = self.s.faults.iter().filter(|f| scope::befalls(f, FaultPath::Agent, &self.agents[who].1));
         mine.filter(|f| matches!(f.effect.kind, EffectKind::Down { .. } | EffectKind::Partition { .. }))
-            .all(|f| !dice.chance(answer::fails(&f.effect.kind) * strength::strength(f, at)))
+            .all(|f| !dice.chance(fails(&f.effect.kind) * strength(f, at)))
     }
 
     fn probe(
@@ -167,7 +170,7 @@ impl<'a> World<'a> {
             EffectKind::Skew { offset_ms } if scope::befalls(f, FaultPath::Agent, vantage) =>
             {
                 #[expect(clippy::cast_precision_loss, reason = "offsets are small")]
-                Some(rounded(offset_ms as f64 * strength::strength(f, at)))
+                Some(rounded(offset_ms as f64 * strength(f, at)))
             }
             _ => None,
         };
