@@ -96,7 +96,7 @@ pub enum LabelsError {
 /// When the log fails, or there are too many.
 pub fn said(log: &VerdictLog, service: Option<&ServiceId>, stretch: Stretch) -> Result<Vec<Said>, LabelsError> {
     let service = service.map(ToString::to_string);
-    let filter = Filter { service, from: Some(stretch.from), to: Some(stretch.to) };
+    let filter = Filter { service, from: Some(stretch.from), to: Some(stretch.to), as_of: None };
     let mut said = Vec::new();
     let (mut token, mut read) = (None, 0);
     loop {

@@ -166,7 +166,7 @@ async fn a_question_that_is_too_long_is_refused() {
     let home = Home::new();
     let running = home.start().await;
     let mut client = VerdictsClient::new(home.channel(&running, &viewer()).await);
-    let request = v1::GetVerdictRequest { episode: "x".repeat(100_000), revision: 0 };
+    let request = v1::GetVerdictRequest { episode: "x".repeat(100_000), ..Default::default() };
     assert_eq!(client.get(request).await.unwrap_err().code(), Code::OutOfRange);
     running.stop("test").await.unwrap();
 }
@@ -198,8 +198,18 @@ async fn questions_about_nothing_say_what_there_is() {
     let mut client = VerdictsClient::new(home.channel(&running, &viewer()).await);
     let mut lines = Vec::new();
     let mut note = |status: Status| lines.push(format!("{:?}: {}", status.code(), status.message()));
-    note(client.get(v1::GetVerdictRequest { episode: "exchange/never".to_owned(), revision: 0 }).await.unwrap_err());
-    let timeline = |service: &str, from_us, to_us| v1::TimelineRequest { service: service.to_owned(), from_us, to_us };
+    note(
+        client
+            .get(v1::GetVerdictRequest { episode: "exchange/never".to_owned(), ..Default::default() })
+            .await
+            .unwrap_err(),
+    );
+    let timeline = |service: &str, from_us, to_us| v1::TimelineRequest {
+        service: service.to_owned(),
+        from_us,
+        to_us,
+        as_of_us: 0,
+    };
     note(client.timeline(timeline("exchang", 0, 0)).await.unwrap_err());
     note(client.timeline(timeline("no name", 0, 0)).await.unwrap_err());
     note(client.timeline(timeline("exchange", 2, 1)).await.unwrap_err());

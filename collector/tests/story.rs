@@ -96,7 +96,9 @@ impl Fleet {
         let episode = format!("exchange/{}", self.at(OUTAGE.start));
         let get = || {
             let (mut client, episode) = (client.clone(), episode.clone());
-            async move { client.get(v1::GetVerdictRequest { episode, revision: 0 }).await.ok()?.into_inner().verdict }
+            async move {
+                client.get(v1::GetVerdictRequest { episode, ..Default::default() }).await.ok()?.into_inner().verdict
+            }
         };
         eventually("the verdict is final", || {
             let verdict = get();
@@ -126,7 +128,43 @@ fn beginning() -> WallTime {
 
 /// Without what tells when and how fast it was decided; those differ with the collector, the answer must not.
 fn answer(verdict: &v1::Verdict) -> v1::Verdict {
-    v1::Verdict { decided_us: 0, publish_delay_ms: None, revision: 0, ..verdict.clone() }
+    let (explanation, explanation_nl) = Default::default();
+    // When which records came, and with that what came in between, depends on the moment of the restart.
+    let verdict = v1::Verdict { since: None, explanation, explanation_nl, ..verdict.clone() };
+    v1::Verdict { decided_us: 0, publish_delay_ms: None, revision: 0, ..verdict }
+}
+
+/// Each revision is the answer as of its decision, and what came later is not.
+async fn as_it_was_known(fleet: &Fleet, latest: &v1::Verdict) {
+    let mut client = fleet.verdicts().await;
+    let episode = latest.episode.clone();
+    let get = |as_of_us| v1::GetVerdictRequest { episode: episode.clone(), revision: 0, as_of_us };
+    let revisions = client.get(get(0)).await.unwrap().into_inner().revisions;
+    assert!(revisions.len() >= 3, "{revisions:#?}");
+    for (i, r) in revisions.iter().enumerate() {
+        let then = client.get(get(r.decided_us)).await.unwrap().into_inner();
+        let verdict = then.verdict.unwrap();
+        assert_eq!((verdict.revision, then.revisions.len()), (r.revision, i + 1));
+        let since = verdict.since.as_ref().map(|s| (s.decided_us, s.need_before, s.cause_before));
+        let before = i.checked_sub(1).map(|i| &revisions[i]);
+        assert_eq!(since, before.map(|b| (b.decided_us, b.need, b.cause)), "revision {}", r.revision);
+
+        let list = v1::ListVerdictsRequest { as_of_us: r.decided_us, ..Default::default() };
+        let listed = client.list(list).await.unwrap().into_inner().verdicts;
+        assert!(listed.iter().any(|v| (&v.episode, v.revision) == (&r.episode, r.revision)), "{listed:#?}");
+
+        let (service, from_us) = ("exchange".to_owned(), fleet.start.as_micros());
+        let timeline = v1::TimelineRequest { service, from_us, to_us: 0, as_of_us: r.decided_us };
+        let segments = client.timeline(timeline).await.unwrap().into_inner().segments;
+        assert!(segments.windows(2).all(|pair| pair[0].to_us == pair[1].from_us), "{segments:#?}");
+        assert_eq!(segments.last().unwrap().to_us, r.decided_us);
+        let told = segments.iter().find(|s| s.episode == r.episode).unwrap();
+        assert_eq!((told.cause, told.revision, told.from_us), (r.cause, r.revision, r.from_us));
+    }
+    let early = client.get(get(revisions[0].decided_us - 1)).await.unwrap_err();
+    assert!(early.message().contains("was not known yet at"), "{early}");
+    let newer = v1::GetVerdictRequest { revision: 2, ..get(revisions[0].decided_us) };
+    assert!(client.get(newer).await.unwrap_err().message().contains("revisions 1 to 1 were known at"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,6 +193,7 @@ async fn an_outage_becomes_a_verdict_and_a_restart_changes_none_of_it() {
     }
     let of_it: Vec<u32> = heard.iter().filter(|(e, _)| *e == expected.episode).map(|(_, r)| *r).collect();
     assert_eq!(of_it, (1..=expected.revision).collect::<Vec<_>>());
+    as_it_was_known(&whole, &expected).await;
     whole.stop().await;
 
     for cut in [320, 500, 700] {
@@ -208,6 +247,7 @@ async fn everything_that_was_delivered_can_be_asked_for() {
         service: "exchange".to_owned(),
         from_us: fleet.start.as_micros(),
         to_us: fleet.at(400).as_micros(),
+        as_of_us: 0,
     };
     let timeline = client.timeline(request).await.unwrap().into_inner();
     assert!(timeline.segments.windows(2).all(|pair| pair[0].to_us == pair[1].from_us), "{timeline:#?}");
@@ -269,6 +309,6 @@ async fn measurements_older_than_the_retention_go_and_verdicts_stay() {
     .await;
     fleet.collector = Some(collector);
     let mut client = fleet.verdicts().await;
-    assert!(client.get(v1::GetVerdictRequest { episode, revision: 0 }).await.is_ok());
+    assert!(client.get(v1::GetVerdictRequest { episode, ..Default::default() }).await.is_ok());
     fleet.stop().await;
 }

@@ -71,7 +71,10 @@ impl Leads {
             return None;
         }
         let bucket = slot.div_euclid(self.stretch);
-        let near = |leads: &Self| [-1, 0, 1].map(|n| leads.shift(v, (bucket + n).saturating_mul(leads.stretch)));
+        let near = |leads: &Self| {
+            let slots = [-1, 0, 1].map(|n| (bucket + n).saturating_mul(leads.stretch));
+            slots.map(|slot| (leads.shift(v, slot), leads.seconds(v, slot)))
+        };
         let (before, widest) = (near(self), self.widest);
         let entry = self.agents[v].entry(bucket).or_default();
         entry.proven = entry.proven.max(proven);
@@ -113,6 +116,16 @@ impl Leads {
             measured = measured.max(s.measured);
         }
         measured.map_or(proven, |(_, offset)| offset)
+    }
+
+    /// Whether any clock was ever found wrong, be it by less than a slot.
+    pub(crate) fn any_off(&self) -> bool {
+        self.agents.iter().any(|stretches| !stretches.is_empty())
+    }
+
+    /// The same lead in whole seconds, as it is told.
+    pub(crate) fn seconds(&self, v: AgentIx, slot: i64) -> i64 {
+        self.lead(v, slot).saturating_add(500_000).div_euclid(1_000_000)
     }
 
     /// By how many slots an agent's samples at a slot of its own must go back.

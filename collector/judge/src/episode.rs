@@ -11,7 +11,7 @@
 
 use crate::share::Count;
 use crate::topology::{RegionIx, Topology};
-use crate::trace::{Note, NoteKind, Run};
+use crate::trace::{Note, NoteKind, Run, farthest};
 use crate::trust::Doubt;
 use crate::verdict::{Cause, Execution, Need};
 
@@ -29,12 +29,16 @@ pub(crate) struct Episode {
     pub(crate) zone: Option<usize>,
     /// The switch that it was crossed with.
     pub(crate) switch: Option<(i64, RegionIx)>,
+    /// Switches that were reported around it: slot, from, to, and the region that answered instead.
+    pub(crate) reports: Vec<(i64, RegionIx, RegionIx, Option<RegionIx>)>,
     /// When it was certain that users were hurt for long enough.
     pub(crate) confirmed: Option<(i64, bool)>,
     /// Its causes in order, with the slot that each began at.
     pub(crate) causes: Vec<(i64, Cause)>,
     pub(crate) counts: Vec<Count>,
     pub(crate) doubts: Vec<[u32; Doubt::COUNT]>,
+    /// By how many seconds the clock of each agent was ahead at most; empty when all were right.
+    pub(crate) clocks: Vec<i64>,
     pub(crate) sum_before: u128,
     pub(crate) sum: u128,
 }
@@ -50,10 +54,12 @@ impl Episode {
             active: run.active,
             zone: run.zone,
             switch: None,
+            reports: Vec::new(),
             confirmed: None,
             causes: vec![(run.from, run.cause)],
             counts: run.counts.clone(),
             doubts: run.doubts.clone(),
+            clocks: run.clocks.clone(),
             sum_before: run.sum_before,
             sum: run.sum,
         }
@@ -79,6 +85,7 @@ impl Episode {
         for (sum, slots) in self.doubts.iter_mut().zip(&run.doubts) {
             sum.iter_mut().zip(slots).for_each(|(s, n)| *s = s.saturating_add(*n));
         }
+        farthest(&mut self.clocks, &run.clocks);
         if self.causes.last().is_none_or(|(_, cause)| *cause != run.cause) {
             self.causes.push((run.from, run.cause));
         }
@@ -120,8 +127,30 @@ pub(crate) fn episodes(topology: &Topology, runs: &[Run], notes: &[Note], end: i
         });
     }
     cross(topology, &mut all, notes);
+    report(topology, &mut all, notes);
     all.retain(|e| e.cause != Cause::Healthy || e.execution != Execution::None);
     all
+}
+
+/// The region that answered though a switch was reported, if one did.
+fn refuted(notes: &[Note], switch: &Note) -> Option<RegionIx> {
+    notes.iter().find_map(|n| match n.kind {
+        NoteKind::Refuted { told } if n.slot == switch.slot => Some(told),
+        _ => None,
+    })
+}
+
+/// Tells each episode which switches were reported in it or just around it.
+fn report(topology: &Topology, all: &mut [Episode], notes: &[Note]) {
+    let grace = topology.spans.switch_grace;
+    for note in notes {
+        let NoteKind::Reported { from, to } = note.kind else { continue };
+        let near =
+            |e: &&mut Episode| e.from <= note.slot.saturating_add(grace) && note.slot <= e.to.saturating_add(grace);
+        for e in all.iter_mut().filter(near) {
+            e.reports.push((note.slot, from, to, refuted(notes, note)));
+        }
+    }
 }
 
 /// Crosses what was needed with what was done.
@@ -133,6 +162,9 @@ fn cross(topology: &Topology, all: &mut [Episode], notes: &[Note]) {
     for note in notes {
         let NoteKind::Switched { from, to } = note.kind else { continue };
         let slot = note.slot;
+        if refuted(notes, note).is_some() {
+            continue;
+        }
         let needed = |e: &Episode| {
             e.need() == Need::Needed && e.active == from && e.from < slot && slot <= e.to.saturating_add(grace)
         };

@@ -14,13 +14,26 @@
 //! retries only stand in when it could not be measured. A retry that succeeds is good news for the retrier, but a user
 //! does not retry, and counting it would make the share of failures depend on how eager the agent is.
 
-use uitwijk_model::{Measurement, WallTime};
+use std::collections::BTreeSet;
+
+use uitwijk_model::{Measurement, Region, WallTime};
 
 pub use crate::cell::{Cell, Place};
 use crate::chunks::Chunks;
 use crate::clock::Leads;
 pub use crate::sample::{Numbered, Sample};
-use crate::topology::{AgentIx, TargetIx, Topology};
+use crate::topology::{AgentIx, RegionIx, TargetIx, Topology};
+
+/// A switch that somebody reported: who serves, since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// When it was done, collector's clock.
+    pub at: WallTime,
+    /// The region that was left.
+    pub from: Region,
+    /// The region that serves since.
+    pub to: Region,
+}
 
 /// Slots beyond this, either way, lie outside the time that can be named.
 const SLOT_MAX: u64 = i64::MAX.unsigned_abs() / 100_000;
@@ -49,6 +62,8 @@ pub struct Evidence {
     leads: Leads,
     /// What a slot looks like that nobody told anything of.
     silent: Box<[Cell]>,
+    /// Switches that were reported: slot, from, to.
+    switches: BTreeSet<(i64, RegionIx, RegionIx)>,
 }
 
 impl Evidence {
@@ -63,6 +78,7 @@ impl Evidence {
             chunks: Chunks::new(agents * targets),
             leads: Leads::new(topology),
             silent: vec![Cell::EMPTY; agents * targets].into_boxed_slice(),
+            switches: BTreeSet::new(),
         }
     }
 
@@ -98,6 +114,31 @@ impl Evidence {
             (Some(a), None) | (None, Some(a)) => Taken::Changed(a),
             (None, None) => Taken::Known,
         }
+    }
+
+    /// Adds a switch that somebody reported to have made.
+    pub fn add_switch(&mut self, topology: &Topology, switch: &Switch) -> Taken {
+        let slot = topology.slot.slot_of(switch.at).0;
+        let (Some(from), Some(to)) = (topology.region(&switch.from), topology.region(&switch.to)) else {
+            return Taken::Foreign;
+        };
+        if slot.unsigned_abs() > SLOT_MAX || !topology.deployed.contains(&to) {
+            return Taken::Foreign;
+        }
+        if slot < self.floor {
+            return Taken::TooLate;
+        }
+        if self.switches.insert((slot, from, to)) { Taken::Changed(slot) } else { Taken::Known }
+    }
+
+    /// The switch that was reported in a slot, from where to where; of several the last by name.
+    pub(crate) fn switch_in(&self, slot: i64) -> Option<(RegionIx, RegionIx)> {
+        self.switches.range((slot, 0, 0)..=(slot, usize::MAX, usize::MAX)).next_back().map(|&(_, from, to)| (from, to))
+    }
+
+    /// The slot of the first switch that was reported from a slot on.
+    pub(crate) fn next_switch(&self, slot: i64) -> Option<i64> {
+        self.switches.range((slot, 0, 0)..).next().map(|&(at, ..)| at)
     }
 
     /// What an agent saw of a target in a slot of its own clock.
@@ -170,11 +211,24 @@ impl Evidence {
         self.leads.lead(v, slot)
     }
 
+    /// Whether any agent's clock was ever found wrong.
+    #[must_use]
+    pub fn any_clock_off(&self) -> bool {
+        self.leads.any_off()
+    }
+
+    /// The same lead in whole seconds, as it is told.
+    #[must_use]
+    pub fn clock_seconds(&self, v: AgentIx, slot: i64) -> i64 {
+        self.leads.seconds(v, slot)
+    }
+
     /// Forgets what lies before `slot`, and takes nothing more in that lies before `closed`, which is not earlier.
     pub fn drop_before(&mut self, slot: i64, closed: i64) {
         self.floor = self.floor.max(closed.max(slot).saturating_add(self.leads.widest()));
         self.chunks.drop_before(slot.saturating_sub(self.leads.widest()));
         self.leads.drop_before(slot);
+        self.switches = self.switches.split_off(&(slot, 0, 0));
     }
 
     /// Samples of slots below are not taken in any more.
@@ -202,6 +256,10 @@ impl Evidence {
                     copy[v * moved.targets + t] = cell.renamed(old, new);
                 }
             }
+        }
+        for &(slot, from, to) in &self.switches {
+            let region = |r: RegionIx| new.region(&old.regions[r]);
+            moved.switches.extend(region(from).zip(region(to)).map(|(from, to)| (slot, from, to)));
         }
         moved
     }

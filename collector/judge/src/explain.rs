@@ -3,7 +3,8 @@
 //! The first line is the answer, the second says when and how firm, the third says why in one sentence. Then the
 //! findings with their numbers, what was put aside, and what would have changed the answer. Every line fits 80 columns.
 
-use crate::verdict::{Cause, Execution, Need, Revision, RevisionKind};
+use crate::between;
+use crate::verdict::{Cause, Execution, Need, Rejected, Revision, RevisionKind};
 use crate::words::{clock, date, span, wrap};
 use uitwijk_model::{Millis, WallTime};
 
@@ -34,11 +35,18 @@ pub fn explain(r: &Revision, language: Language) -> String {
     let mut lines = vec![headline(r, language), when(r, language), why(r, language)];
     let findings = r.findings.iter().map(|f| language.pick(&f.text, &f.text_nl).to_owned());
     section(&mut lines, language.pick("What was seen:", "Wat is gezien:"), findings.collect());
-    let rejected = r.rejected.iter().map(|x| format!("{}: {}", x.cause, language.pick(&x.reason, &x.reason_nl)));
+    let reason = |x: &Rejected| language.pick(&x.reason, &x.reason_nl).to_owned();
+    let rejected = r.rejected.iter().map(|x| format!("{}: {} ({})", x.cause, reason(x), x.finding_code));
     section(&mut lines, language.pick("What was put aside:", "Wat is verworpen:"), rejected.collect());
     let changes = r.would_change.iter().map(|w| language.pick(&w.text, &w.text_nl).to_owned());
     let title = language.pick("What would have changed the answer:", "Wat het antwoord had veranderd:");
     section(&mut lines, title, changes.collect());
+    if let Some(since) = &r.since {
+        let title =
+            language.pick("What came in since the revision before:", "Wat er sinds de vorige herziening binnenkwam:");
+        let told = between::between(since).into_iter().map(|said| language.pick(&said.en, &said.nl).to_owned());
+        section(&mut lines, title, told.collect());
+    }
     lines.push(String::new());
     lines.extend(footer(r, language));
     lines.iter().map(|line| wrap_line(line) + "\n").collect()

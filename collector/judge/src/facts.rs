@@ -56,9 +56,14 @@ impl<'a> Facts<'a> {
     /// What the trusted agents counted of some targets.
     pub(crate) fn sum(&self, wanted: impl Fn(&Role) -> bool) -> Count {
         let mut sum = Count::default();
-        for t in self.targets(wanted) {
-            (0..self.topology.agents.len()).filter(|&v| self.trusts(v)).for_each(|v| sum.plus(self.count(v, t), 1));
-        }
+        self.targets(wanted).into_iter().for_each(|t| sum.plus(self.sum_of(t), 1));
+        sum
+    }
+
+    /// What the trusted agents counted of one target.
+    pub(crate) fn sum_of(&self, t: TargetIx) -> Count {
+        let mut sum = Count::default();
+        (0..self.topology.agents.len()).filter(|&v| self.trusts(v)).for_each(|v| sum.plus(self.count(v, t), 1));
         sum
     }
 

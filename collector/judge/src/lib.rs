@@ -3,9 +3,11 @@
 //! A verdict is a function of evidence, topology and policy. There is no clock, file, socket, task, hash order or
 //! floating point in here; time is handed in, shares are compared as whole numbers, and every tie is specified.
 
+mod between;
 mod blame;
 mod calm;
 mod cell;
+mod change;
 mod chunks;
 mod clock;
 mod episode;
@@ -32,7 +34,7 @@ mod trust;
 pub mod verdict;
 mod words;
 
-pub use evidence::{Evidence, Numbered, Sample, Taken};
+pub use evidence::{Evidence, Numbered, Sample, Switch, Taken};
 pub use explain::{Language, explain};
 pub use live::Live;
 pub use since::{Answer, Arrivals, CellChange, Origin, Seen, SequenceRange, Since};

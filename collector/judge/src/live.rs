@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetId, WallTime};
 
 use crate::episode::{Episode, episodes};
-use crate::evidence::{Evidence, Numbered, Sample, Taken};
+use crate::evidence::{Evidence, Numbered, Sample, Switch, Taken};
 use crate::journal::{Arrival, Journal, seen};
 use crate::report;
 use crate::scan::Scan;
@@ -167,6 +167,15 @@ impl Live {
             Taken::TooLate => &mut self.counters.too_late,
         };
         *counter += 1;
+        taken
+    }
+
+    /// Takes in a switch that somebody reported; repeats change nothing.
+    pub fn switch(&mut self, switch: &Switch) -> Taken {
+        let taken = self.evidence.add_switch(&self.topology, switch);
+        if let Taken::Changed(slot) = taken {
+            self.dirty = Some(self.dirty.map_or(slot, |d| d.min(slot)));
+        }
         taken
     }
 
@@ -535,10 +544,12 @@ fn withdrawn(topology: &Topology, p: &Published) -> Episode {
         active: topology.active,
         zone: None,
         switch: None,
+        reports: Vec::new(),
         confirmed: None,
         causes: vec![(p.from, Cause::Healthy)],
         counts: Vec::new(),
         doubts: Vec::new(),
+        clocks: Vec::new(),
         sum_before: 0,
         sum: 0,
     }

@@ -1,14 +1,15 @@
 //! What does a verdict rest on, what was put aside, and what would have changed it?
 
-use uitwijk_model::{Slot, WallTime, WindowKind};
+use uitwijk_model::{Millis, Slot, WallTime, WindowKind};
 
+use crate::change::would_change;
 use crate::episode::Episode;
 use crate::facts::{Facts, is_control, is_entry, is_region};
 use crate::share::{Count, threshold};
 use crate::since::Since;
 use crate::topology::{Announced, Role, Topology};
 use crate::trust::Doubt;
-use crate::verdict::{Cause, EpisodeId, Execution, Finding, Need, Rejected, Revision, RevisionKind, WouldChange};
+use crate::verdict::{Cause, EpisodeId, Execution, Finding, Need, Rejected, Revision, RevisionKind};
 use crate::words::{Said, clock, percent, ratio, said, span};
 
 /// What a revision is called, and when it was made.
@@ -68,9 +69,11 @@ fn findings(f: &Facts<'_>) -> Vec<Finding> {
     all.extend(partners(f));
     all.extend(references(f));
     all.extend(vantages(f));
+    all.extend(clocks(f));
     all.extend(windows(f));
     all.extend(evidence(f));
     all.extend(switch(f));
+    all.extend(reports(f));
     let first = deciding(f.episode.cause);
     all.sort_by_key(|finding| first.iter().position(|code| *code == finding.code).unwrap_or(first.len()));
     all
@@ -114,6 +117,13 @@ fn is_bad(f: &Facts<'_>, c: Count) -> bool {
 fn public(f: &Facts<'_>) -> Finding {
     let entry = is_entry(f);
     let sum = f.sum(&entry);
+    if sum.n == 0 {
+        let text = said!(
+            "Users: nobody with a vote measured the public name.",
+            "Gebruikers: geen meetpunt met een stem mat de publieke naam."
+        );
+        return text.finding("public_name_unseen", Vec::new());
+    }
     let (hurt, all) = f.witnesses(&entry, is_slow(f, sum));
     let Said { en, nl } = tell(f, sum);
     let code = if is_bad(f, sum) { "public_name_hurt" } else { "public_name_fine" };
@@ -227,6 +237,51 @@ fn vantages(f: &Facts<'_>) -> Vec<Finding> {
     f.distrusted.iter().map(one).collect()
 }
 
+/// Switches that somebody reported, held against the answers.
+fn reports(f: &Facts<'_>) -> Vec<Finding> {
+    let one = |&(slot, from, to, refuted): &(i64, usize, usize, Option<usize>)| {
+        let (at, from, to) = (clock(f.at(slot)), f.region(from), f.region(to));
+        match refuted {
+            None => said!(
+                "A switch from {from} to {to} at {at} was reported, and no answer told otherwise.",
+                "Een uitwijk van {from} naar {to} om {at} is gemeld, en geen antwoord sprak dat tegen."
+            )
+            .finding("switch_logged", Vec::new()),
+            Some(told) => {
+                let (told, grace) = (f.region(told), span(f.topology.policy.switch_grace));
+                said!(
+                    "A switch from {from} to {to} at {at} was reported, but more than {grace} later {told} still answered.",
+                    "Een uitwijk van {from} naar {to} om {at} is gemeld, maar meer dan {grace} later antwoordde {told} nog."
+                )
+                .finding("switch_log_disagrees", Vec::new())
+            }
+        }
+    };
+    f.episode.reports.iter().map(one).collect()
+}
+
+/// Clocks that were wrong.
+fn clocks(f: &Facts<'_>) -> Vec<Finding> {
+    let policy = &f.topology.policy;
+    let wrong = f.episode.clocks.iter().enumerate().filter(|(_, seconds)| **seconds != 0);
+    let one = |(v, &seconds): (usize, &i64)| {
+        let agent = &f.topology.agents[v];
+        let (id, place, by) = (&agent.id, &agent.vantage, span(Millis::from_secs(seconds.unsigned_abs())));
+        let (way, way_nl) = if seconds > 0 { ("ahead", "voor") } else { ("behind", "achter") };
+        let flag = policy.clock_flag;
+        let (flagged, flagged_nl) = match Millis::from_secs(seconds.unsigned_abs()) >= flag {
+            true => (format!(" It is flagged: {flag} or more."), format!(" Het is gemarkeerd: {flag} of meer.")),
+            false => (String::new(), String::new()),
+        };
+        said!(
+            "The clock of {id} in {place} was up to {by} {way}; its measurements were put right.{flagged}",
+            "De klok van {id} in {place} liep tot {by} {way_nl}; de metingen zijn rechtgezet.{flagged_nl}"
+        )
+        .finding("vantage_clock", Vec::new())
+    };
+    wrong.map(one).collect()
+}
+
 fn windows(f: &Facts<'_>) -> Vec<Finding> {
     let open = |w: &&Announced| w.from < f.episode.to && f.episode.from < w.to;
     let one = |w: &Announced| {
@@ -338,6 +393,10 @@ fn rejected(f: &Facts<'_>, findings: &[Finding]) -> Vec<Rejected> {
     ];
     let need = f.episode.need();
     let mut out: Vec<Rejected> = Vec::new();
+    if need == Need::Inconclusive {
+        // What cannot be said puts nothing aside.
+        return out;
+    }
     for (cause, code, text) in candidates {
         let own = cause == f.episode.cause || cause.need() == need && need == Need::Needed;
         let hurt = matches!(need, Need::Needed | Need::Futile) || f.episode.cause == Cause::ChainPartner;
@@ -347,72 +406,4 @@ fn rejected(f: &Facts<'_>, findings: &[Finding]) -> Vec<Rejected> {
         }
     }
     out
-}
-
-fn would_change(f: &Facts<'_>) -> Vec<WouldChange> {
-    let p = &f.topology.policy;
-    let (active, other) = (f.active(), f.other_name());
-    let (hard, window, share) = (span(p.hard_duration), span(p.hard_window), ratio(p.hard_share));
-    let better = ratio(p.better_share);
-    let said = match (f.episode.need(), f.episode.cause) {
-        (Need::Needed, _) => {
-            let futile = said!(
-                "Futile, had {other} fared at least {better} as badly as {active}.",
-                "Zinloos, als {other} het minstens {better} zo slecht had gedaan als {active}."
-            );
-            let at = f.episode.confirmed.map(|(known, _)| clock(f.at(known + 1)));
-            let brief = at
-                .map(|at| said!("Not needed, had it ended before {at}.", "Niet nodig, als het vóór {at} voorbij was."));
-            brief.into_iter().chain([futile]).collect()
-        }
-        (Need::Futile, Cause::GlobalFault) if f.other.is_none() => vec![said!(
-            "Needed, had there been another region that was clearly better.",
-            "Nodig, als er een andere, duidelijk betere regio was geweest."
-        )],
-        (Need::Futile, Cause::GlobalFault) | (_, Cause::ChainPartner) => vec![said!(
-            "Needed, had {other} fared less than {better} as badly as {active}.",
-            "Nodig, als {other} het minder dan {better} zo slecht had gedaan als {active}."
-        )],
-        (Need::Futile, _) => vec![said!(
-            "Needed, had {active} itself been bad and {other} clearly better.",
-            "Nodig, als {active} zelf slecht was geweest en {other} duidelijk beter."
-        )],
-        (Need::Inconclusive, _) => shortage(f),
-        (_, Cause::Transient) => {
-            let lasted = f.length(f.episode.to - f.episode.from).0;
-            let more = span(uitwijk_model::Millis(p.hard_duration.0.saturating_sub(lasted).max(1000)));
-            vec![said!(
-                "Weighed as an outage, had it lasted {more} longer with at least {share} failing.",
-                "Gewogen als storing, als het {more} langer had geduurd met minstens {share} mislukt."
-            )]
-        }
-        (_, Cause::Maintenance) => {
-            vec![said!(
-                "Weighed as an outage, had it not been announced.",
-                "Gewogen als storing, als het niet was aangekondigd."
-            )]
-        }
-        (_, Cause::VantageFault) => vec![said!(
-            "Nothing that this vantage sees alone; others in other zones would have to see it too.",
-            "Niets dat dit meetpunt alleen ziet; anderen in andere zones moeten het ook zien."
-        )],
-        _ => vec![said!(
-            "Weighed as an outage, had at least {share} failed over {window} for {hard}.",
-            "Gewogen als storing, als minstens {share} over {window} was mislukt, {hard} lang."
-        )],
-    };
-    said.into_iter().map(Said::would_change).collect()
-}
-
-/// What was missing to say anything.
-fn shortage(f: &Facts<'_>) -> Vec<Said> {
-    let (_, heard) = f.witnesses(is_entry(f), false);
-    let least = usize::try_from(f.topology.policy.vantages_min).unwrap_or(usize::MAX);
-    let more = least.saturating_sub(heard).max(1);
-    let samples = f.topology.policy.samples_min;
-    let window = span(f.topology.policy.hard_window);
-    vec![said!(
-        "An answer, with {more} more trusted vantages in other zones, and {samples} samples in {window}.",
-        "Een antwoord, met {more} vertrouwde meetpunten meer in andere zones, en {samples} metingen in {window}."
-    )]
 }

@@ -63,6 +63,7 @@ impl Scan {
         while self.state.next < end {
             if self.state.is_void(topology) {
                 let next = evidence.next_slot(self.state.next).unwrap_or(end).min(end);
+                let next = evidence.next_switch(self.state.next).unwrap_or(next).min(next);
                 let before = self.state.next;
                 self.state.skip_to(topology, next);
                 if self.state.next > before {

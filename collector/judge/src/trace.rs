@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) counts: Vec<Count>,
     /// Slots per agent and doubt.
     pub(crate) doubts: Vec<[u32; Doubt::COUNT]>,
+    /// By how many seconds the clock of each agent was ahead at most; empty when all were right.
+    pub(crate) clocks: Vec<i64>,
     /// Sum of row hashes up to one soft window before, and up to the end.
     pub(crate) sum_before: u128,
     pub(crate) sum: u128,
@@ -80,6 +82,7 @@ impl Run {
             zone: label.zone,
             counts: Vec::new(),
             doubts: Vec::new(),
+            clocks: Vec::new(),
             sum_before,
             sum: sum_before,
         };
@@ -92,9 +95,9 @@ impl Run {
 
     /// The same without what was counted.
     pub(crate) fn bare(&self) -> Self {
-        let (counts, doubts) = (Vec::new(), Vec::new());
+        let (counts, doubts, clocks) = (Vec::new(), Vec::new(), Vec::new());
         let Self { from, to, cause, quiet, switched, active, zone, sum_before, sum, .. } = *self;
-        Self { from, to, cause, quiet, switched, active, zone, counts, doubts, sum_before, sum }
+        Self { from, to, cause, quiet, switched, active, zone, counts, doubts, clocks, sum_before, sum }
     }
 
     /// Worth an episode, or part of one.
@@ -117,6 +120,16 @@ impl Run {
     }
 }
 
+/// Of each two offsets the farther; of equals the one ahead.
+pub(crate) fn farthest(clocks: &mut Vec<i64>, others: &[i64]) {
+    clocks.resize(clocks.len().max(others.len()), 0);
+    for (clock, &other) in clocks.iter_mut().zip(others) {
+        if (other.unsigned_abs(), other) > (clock.unsigned_abs(), *clock) {
+            *clock = other;
+        }
+    }
+}
+
 /// Something that happened at a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Note {
@@ -135,6 +148,10 @@ pub(crate) enum NoteKind {
     Cleared,
     /// Another region served from this slot on.
     Switched { from: RegionIx, to: RegionIx },
+    /// Somebody reported that another region serves from this slot on.
+    Reported { from: RegionIx, to: RegionIx },
+    /// What was reported of this slot was not so: another region answered.
+    Refuted { told: RegionIx },
 }
 
 /// What is settled, oldest first.

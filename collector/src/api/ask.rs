@@ -44,6 +44,11 @@ impl Range {
     }
 }
 
+/// A moment of a request, 0 meaning now.
+pub(super) fn moment(us: i64) -> Option<WallTime> {
+    (us != 0).then_some(WallTime::from_micros(us))
+}
+
 /// The page token is not one of ours.
 pub(super) fn bad_token(text: &str) -> Status {
     let text: String = text.chars().take(80).collect();

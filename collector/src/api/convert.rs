@@ -1,6 +1,9 @@
 //! How does a published revision read on the wire?
 
-use uitwijk_judge::{Cause, Execution, Finding, Language, Need, Observation, Rejected, RevisionKind, Segment, explain};
+use uitwijk_judge::{
+    Arrivals, Cause, CellChange, Execution, Finding, Language, Need, Observation, Rejected, RevisionKind, Seen,
+    Segment, Since, explain,
+};
 use uitwijk_proto::v1;
 
 use crate::judging::Published;
@@ -42,6 +45,7 @@ pub(super) fn verdict(published: &Published, detail: Detail) -> v1::Verdict {
         verdict.findings = r.findings.iter().map(finding).collect();
         verdict.rejected = r.rejected.iter().map(rejected).collect();
         verdict.would_change = r.would_change.iter().map(|w| w.text.clone()).collect();
+        verdict.since = r.since.as_ref().map(since);
         verdict.explanation = explain(r, Language::English);
         verdict.explanation_nl = explain(r, Language::Dutch);
     }
@@ -73,6 +77,54 @@ fn rejected(r: &Rejected) -> v1::RejectedHypothesis {
         cause: cause(r.cause).into(),
         reason: r.reason.clone(),
         finding_code: r.finding_code.clone(),
+    }
+}
+
+fn since(s: &Since) -> v1::Since {
+    v1::Since {
+        decided_us: s.decided.as_micros(),
+        need_before: need(s.before.need).into(),
+        cause_before: cause(s.before.cause).into(),
+        execution_before: execution(s.before.execution).into(),
+        judged_from_slot: s.judged_from.0,
+        judged_to_slot: s.judged_to.0,
+        arrivals: s.arrivals.iter().map(arrivals).collect(),
+        arrivals_more: s.arrivals_more,
+        cells: s.cells.iter().map(cells).collect(),
+        cells_more: s.cells_more,
+    }
+}
+
+fn arrivals(a: &Arrivals) -> v1::Arrivals {
+    v1::Arrivals {
+        agent: a.agent.as_str().to_owned(),
+        boot: a.boot.map_or(0, |boot| boot.0),
+        ranges: a.ranges.iter().map(|r| v1::SequenceRange { from: r.from, to: r.to }).collect(),
+        ranges_more: a.ranges_more,
+        changed: a.changed,
+        late: a.late,
+        first_us: a.first.as_micros(),
+        last_us: a.last.as_micros(),
+    }
+}
+
+fn cells(c: &CellChange) -> v1::CellChange {
+    v1::CellChange {
+        agent: c.agent.as_str().to_owned(),
+        target: c.target.as_str().to_owned(),
+        from_slot: c.from_slot.0,
+        to_slot: c.to_slot.0,
+        before: seen(c.before).into(),
+        after: seen(c.after).into(),
+    }
+}
+
+const fn seen(seen: Seen) -> v1::Seen {
+    match seen {
+        Seen::Empty => v1::Seen::Empty,
+        Seen::Ok => v1::Seen::Ok,
+        Seen::Slow => v1::Seen::Slow,
+        Seen::Failed => v1::Seen::Failed,
     }
 }
 
@@ -186,6 +238,9 @@ mod tests {
         }
         for e in Execution::ALL {
             assert_eq!(execution(*e).as_str_name(), format!("EXECUTION_{}", e.label().to_uppercase()));
+        }
+        for s in [Seen::Empty, Seen::Ok, Seen::Slow, Seen::Failed] {
+            assert_eq!(seen(s).as_str_name(), format!("SEEN_{}", s.label().to_uppercase()));
         }
         for k in RevisionKind::ALL {
             assert_eq!(kind(*k).as_str_name(), format!("REVISION_KIND_{}", k.label().to_uppercase()));

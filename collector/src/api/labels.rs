@@ -57,7 +57,8 @@ impl v1::labels_server::Labels for LabelsApi {
         let request = request.into_inner();
         let size = PAGE.of(request.page_size)?;
         let Range { from, to } = Range::of(request.from_us, request.to_us)?;
-        let filter = Filter { service: (!request.service.is_empty()).then_some(request.service), from, to };
+        let filter =
+            Filter { service: (!request.service.is_empty()).then_some(request.service), from, to, as_of: None };
         let after = match request.page_token.as_str() {
             "" => None,
             text => Some(PageToken::from_text(text).ok_or_else(|| ask::bad_token(text))?),

@@ -8,6 +8,7 @@ mod fleet;
 mod gate;
 mod labels;
 mod measurements;
+mod past;
 mod policies;
 mod server;
 mod verdicts;

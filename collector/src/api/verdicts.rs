@@ -13,6 +13,7 @@ use uitwijk_proto::v1;
 
 use super::ask::{self, Range};
 use super::convert::{self, Detail};
+use super::past;
 use super::watching::Watching;
 use crate::judging::{Judging, Published, Watch, WatchError};
 use crate::metrics::JudgingMetrics;
@@ -55,7 +56,7 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
         if let Some(service) = &service {
             self.check_past_or_present(service).await?;
         }
-        let filter = Filter { service, from, to };
+        let filter = Filter { service, from, to, as_of: ask::moment(request.as_of_us) };
         let after = match request.page_token.as_str() {
             "" => None,
             text => Some(PageToken::from_text(text).ok_or_else(|| ask::bad_token(text))?),
@@ -70,15 +71,21 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
     }
 
     async fn get(&self, request: Request<v1::GetVerdictRequest>) -> Answer<v1::GetVerdictResponse> {
-        let v1::GetVerdictRequest { episode, revision } = request.into_inner();
-        let name = episode.clone();
-        let entries = self.read(move |log| log.revisions(&name)).await?;
+        let v1::GetVerdictRequest { episode, revision, as_of_us } = request.into_inner();
+        let (name, as_of) = (episode.clone(), ask::moment(as_of_us));
+        let mut entries = self.read(move |log| log.revisions(&name)).await?;
+        let existing = entries.len();
+        entries.retain(|entry| as_of.is_none_or(|moment| entry.decided() <= moment));
         let wanted = match revision {
             0 => entries.last(),
             n => entries.iter().find(|entry| entry.revision == n),
         };
         let Some(entry) = wanted else {
-            return Err(Status::not_found(missing(&episode, revision, entries.len())));
+            let unknown = match as_of.filter(|_| existing > entries.len()) {
+                Some(moment) => not_yet(&episode, entries.len(), moment),
+                None => missing(&episode, revision, entries.len()),
+            };
+            return Err(Status::not_found(unknown));
         };
         let verdict = Some(told(entry, Detail::Full)?);
         let revisions = entries.iter().map(|entry| told(entry, Detail::Head)).collect::<Result<_, _>>()?;
@@ -113,6 +120,9 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
         let request = request.into_inner();
         let Range { from, to } = Range::of(request.from_us, request.to_us)?;
         let service = self.check_planned(&request.service)?;
+        if let Some(moment) = ask::moment(request.as_of_us) {
+            return self.past(service, (from, to), moment).await;
+        }
         let (from, to) =
             (from.unwrap_or(WallTime::from_micros(i64::MIN)), to.unwrap_or(WallTime::from_micros(i64::MAX)));
         let timeline = self.judging.timeline(service, from, to).await.ok_or_else(stopping)?;
@@ -124,6 +134,20 @@ impl v1::verdicts_server::Verdicts for VerdictsApi {
 }
 
 impl VerdictsApi {
+    /// What a service was known to be at an earlier moment.
+    async fn past(
+        &self,
+        service: ServiceId,
+        (from, to): (Option<WallTime>, Option<WallTime>),
+        moment: WallTime,
+    ) -> Answer<v1::TimelineResponse> {
+        let filter = Filter { service: Some(service.as_str().to_owned()), from, to, as_of: Some(moment) };
+        let entries = self.read(move |log| log.all(&filter)).await?;
+        let known = entries.iter().map(|entry| Ok(read(entry)?.revision)).collect::<Result<Vec<_>, Status>>()?;
+        let segments = past::timeline(&known, (from, to), moment).iter().map(convert::segment).collect();
+        Ok(Response::new(v1::TimelineResponse { segments, watermark_us: 0 }))
+    }
+
     /// The service of the plan that has this name.
     fn check_planned(&self, name: &str) -> Result<ServiceId, Status> {
         let service = ServiceId::new(name).map_err(|e| Status::invalid_argument(e.to_string()))?;
@@ -138,7 +162,7 @@ impl VerdictsApi {
     /// The log remembers services that have left the plan since; of what neither knows there is nothing to list.
     async fn check_past_or_present(&self, name: &str) -> Result<(), Status> {
         let Err(unknown) = self.check_planned(name) else { return Ok(()) };
-        let of_it = Filter { service: Some(name.to_owned()), from: None, to: None };
+        let of_it = Filter { service: Some(name.to_owned()), ..Filter::default() };
         let (entries, _) = self.read(move |log| log.page(&of_it, None, 1, &|_| true)).await?;
         if entries.is_empty() { Err(unknown) } else { Ok(()) }
     }
@@ -165,9 +189,20 @@ fn missing(episode: &str, revision: u32, known: usize) -> String {
     }
 }
 
+fn not_yet(episode: &str, known: usize, moment: WallTime) -> String {
+    let episode: String = episode.chars().take(200).collect();
+    match known {
+        0 => format!("episode {episode:?} was not known yet at {moment}"),
+        _ => format!("of episode {episode:?} revisions 1 to {known} were known at {moment}"),
+    }
+}
+
+fn read(entry: &Entry) -> Result<Published, Status> {
+    Published::from_entry(entry).map_err(|e| Status::data_loss(e.to_string()))
+}
+
 fn told(entry: &Entry, detail: Detail) -> Result<v1::Verdict, Status> {
-    let published = Published::from_entry(entry).map_err(|e| Status::data_loss(e.to_string()))?;
-    Ok(convert::verdict(&published, detail))
+    Ok(convert::verdict(&read(entry)?, detail))
 }
 
 /// Whether a list shows it without being asked for all.

@@ -121,6 +121,8 @@ pub(crate) enum Command {
         /// An earlier revision than the latest
         #[arg(long, value_name = "N")]
         revision: Option<u32>,
+        #[command(flatten)]
+        known: Known,
         /// Language of the explanation
         #[arg(long, value_name = "LANGUAGE", default_value = "en")]
         language: Language,
@@ -131,6 +133,8 @@ pub(crate) enum Command {
         service: String,
         #[command(flatten)]
         range: Range,
+        #[command(flatten)]
+        known: Known,
     },
     /// What was measured, attempt by attempt
     Measurements(Box<MeasurementsArgs>),
@@ -267,6 +271,8 @@ pub(crate) enum VerdictsCommand {
         /// An earlier revision than the latest
         #[arg(long, value_name = "N")]
         revision: Option<u32>,
+        #[command(flatten)]
+        known: Known,
     },
     /// Open episodes, then each new revision as it is published
     Watch {
@@ -288,9 +294,19 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]
+    pub(crate) known: Known,
+    #[command(flatten)]
     pub(crate) range: Range,
     #[command(flatten)]
     pub(crate) page: Page,
+}
+
+/// When it was known.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Known {
+    /// As it was known at this moment, such as 2026-03-02T08:20Z
+    #[arg(long, value_name = "MOMENT")]
+    pub(crate) as_of: Option<String>,
 }
 
 /// A stretch of time.

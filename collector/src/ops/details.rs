@@ -2,23 +2,25 @@
 
 use uitwijk_proto::v1::{Finding, GetVerdictRequest, GetVerdictResponse, Verdict};
 
+use super::args::Known;
 use super::connect::Collector;
 use super::exit::{Answer, OpsError};
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
-use super::{json, verdicts, words};
+use super::{between, json, verdicts, words};
 
 /// Asks for one episode.
 pub(crate) async fn get(
     collector: &Collector,
     episode: &str,
     revision: Option<u32>,
+    as_of_us: i64,
 ) -> Result<(Verdict, Vec<Verdict>), OpsError> {
-    let message = GetVerdictRequest { episode: episode.to_owned(), revision: revision.unwrap_or(0) };
+    let message = GetVerdictRequest { episode: episode.to_owned(), revision: revision.unwrap_or(0), as_of_us };
     let request = collector.request(message);
     let answer = collector.answer(collector.verdicts().get(request)).await.map_err(|error| match error {
         OpsError::NotFound(said) => {
-            let said = if revision.is_none() { format!("no episode {episode:?}") } else { said };
+            let said = if revision.is_none() && as_of_us == 0 { format!("no episode {episode:?}") } else { said };
             OpsError::NotFound(format!("{said}; `uitwijk verdicts list --all` shows those there are"))
         }
         other => other,
@@ -34,8 +36,9 @@ pub(crate) async fn show(
     collector: &Collector,
     episode: &str,
     revision: Option<u32>,
+    known: &Known,
 ) -> Result<Answer, OpsError> {
-    let (verdict, revisions) = get(collector, episode, revision).await?;
+    let (verdict, revisions) = get(collector, episode, revision, known.as_of_us()?).await?;
     if screen.json {
         let mut value = json::verdict(&verdict);
         value["revisions"] = revisions.iter().map(json::head).collect();
@@ -44,6 +47,9 @@ pub(crate) async fn show(
         head(screen, &verdict)?;
         findings(screen, &verdict.findings)?;
         put_aside(screen, &verdict)?;
+        if let Some(since) = &verdict.since {
+            between::show(screen, since)?;
+        }
         history(screen, &revisions)?;
     }
     Ok(Answer::Yes)
@@ -112,7 +118,8 @@ fn put_aside(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), OpsError>
         screen.line(Tone::Plain, "")?;
         screen.line(Tone::Title, "Weighed and put aside:")?;
         for other in &verdict.rejected {
-            screen.sentence("  - ", &format!("{}: {}", words::cause(other.cause), other.reason))?;
+            let by = if other.finding_code.is_empty() { String::new() } else { format!(" ({})", other.finding_code) };
+            screen.sentence("  - ", &format!("{}: {}{by}", words::cause(other.cause), other.reason))?;
         }
     }
     if !verdict.would_change.is_empty() {

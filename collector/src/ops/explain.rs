@@ -1,6 +1,6 @@
 //! How does a verdict read to somebody who was not there?
 
-use super::args::Language;
+use super::args::{Known, Language};
 use super::connect::Collector;
 use super::exit::{Answer, OpsError};
 use super::screen::Screen;
@@ -10,10 +10,10 @@ pub(crate) async fn run(
     screen: &mut Screen<'_>,
     collector: &Collector,
     episode: &str,
-    revision: Option<u32>,
+    (revision, known): (Option<u32>, &Known),
     language: Language,
 ) -> Result<Answer, OpsError> {
-    let (verdict, _) = details::get(collector, episode, revision).await?;
+    let (verdict, _) = details::get(collector, episode, revision, known.as_of_us()?).await?;
     if screen.json {
         screen.object(&json::verdict(&verdict))?;
         return Ok(Answer::Yes);

@@ -54,6 +54,7 @@ pub(crate) fn verdict(verdict: &v1::Verdict) -> Value {
     value["findings"] = verdict.findings.iter().map(finding).collect();
     value["rejected"] = verdict.rejected.iter().map(rejected).collect();
     value["would_change"] = json!(verdict.would_change);
+    value["since"] = verdict.since.as_ref().map_or(Value::Null, since);
     value["explanation"] = json!(verdict.explanation);
     value["explanation_nl"] = json!(verdict.explanation_nl);
     value["traceparent"] = text_if(&verdict.traceparent);
@@ -74,6 +75,44 @@ fn observation(seen: &v1::Observation) -> Value {
         "measured": seen.measured,
         "failed": seen.failed,
         "slow": seen.slow,
+    })
+}
+
+fn since(since: &v1::Since) -> Value {
+    let arrivals = since.arrivals.iter().map(|a| {
+        let ranges: Value = a.ranges.iter().map(|r| json!({ "from": r.from, "to": r.to })).collect();
+        json!({
+            "agent": a.agent,
+            "boot": (a.boot > 0).then(|| boot(a.boot)),
+            "ranges": ranges,
+            "ranges_more": a.ranges_more,
+            "changed": a.changed,
+            "late": a.late,
+            "first": moment(a.first_us),
+            "last": moment(a.last_us),
+        })
+    });
+    let cells = since.cells.iter().map(|c| {
+        json!({
+            "agent": c.agent,
+            "target": c.target,
+            "from_slot": c.from_slot,
+            "to_slot": c.to_slot,
+            "before": words::seen(c.before),
+            "after": words::seen(c.after),
+        })
+    });
+    json!({
+        "decided": moment(since.decided_us),
+        "need_before": words::need(since.need_before),
+        "cause_before": words::cause(since.cause_before),
+        "execution_before": words::execution(since.execution_before),
+        "judged_from_slot": since.judged_from_slot,
+        "judged_to_slot": since.judged_to_slot,
+        "arrivals": arrivals.collect::<Value>(),
+        "arrivals_more": since.arrivals_more,
+        "cells": cells.collect::<Value>(),
+        "cells_more": since.cells_more,
     })
 }
 

@@ -18,6 +18,7 @@ use uitwijk_model::{Clock, SystemClock};
 
 mod agents;
 mod args;
+mod between;
 mod comparison;
 mod connect;
 mod details;
@@ -133,16 +134,16 @@ async fn ask(
         Command::Plan(_) => plan::show_current(screen, &collector).await,
         Command::Agents { name } => agents::run(screen, &collector, name.as_deref()).await,
         Command::Verdicts(VerdictsCommand::List(list)) => verdicts::list(screen, &collector, list).await,
-        Command::Verdicts(VerdictsCommand::Show { episode, revision }) => {
-            details::show(screen, &collector, episode, *revision).await
+        Command::Verdicts(VerdictsCommand::Show { episode, revision, known }) => {
+            details::show(screen, &collector, episode, *revision, known).await
         }
         Command::Verdicts(VerdictsCommand::Watch { service, count }) => {
             watch::run(screen, &reach, collector, service.as_deref(), *count).await
         }
-        Command::Explain { episode, revision, language } => {
-            explain::run(screen, &collector, episode, *revision, *language).await
+        Command::Explain { episode, revision, known, language } => {
+            explain::run(screen, &collector, episode, (*revision, known), *language).await
         }
-        Command::Timeline { service, range } => timeline::run(screen, &collector, service, range).await,
+        Command::Timeline { service, range, known } => timeline::run(screen, &collector, service, range, known).await,
         Command::Measurements(args) => match &args.command {
             Some(MeasurementsCommand::Export { filter, to }) => export::run(screen, &collector, filter, to).await,
             None => measurements::run(screen, &collector, &args.query).await,

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use uitwijk_model::{Millis, WallTime};
 
-use super::args::Range;
+use super::args::{Known, Range};
 use super::exit::OpsError;
 
 /// Microseconds from (included) and to (excluded); 0 means open.
@@ -34,6 +34,13 @@ impl Range {
             return Err(OpsError::Usage("the stretch of time is empty: --from must lie before --to".to_owned()));
         }
         Ok(Span { from_us: from.unwrap_or(0), to_us: to.unwrap_or(0) })
+    }
+}
+
+impl Known {
+    /// The moment that is meant, microseconds; 0 means now.
+    pub(crate) fn as_of_us(&self) -> Result<i64, OpsError> {
+        self.as_of.as_deref().map_or(Ok(0), |text| moment("--as-of", text))
     }
 }
 

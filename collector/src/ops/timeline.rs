@@ -3,7 +3,7 @@
 use uitwijk_model::Millis;
 use uitwijk_proto::v1::{TimelineRequest, TimelineResponse};
 
-use super::args::Range;
+use super::args::{Known, Range};
 use super::connect::Collector;
 use super::exit::{Answer, OpsError};
 use super::screen::{Screen, Tone, length};
@@ -18,10 +18,12 @@ pub(crate) async fn run(
     collector: &Collector,
     service: &str,
     range: &Range,
+    known: &Known,
 ) -> Result<Answer, OpsError> {
     let span = range.span(screen.now(), Some(DEFAULT))?;
     let to_us = if span.to_us == 0 { screen.now().as_micros() } else { span.to_us };
-    let request = collector.request(TimelineRequest { service: service.to_owned(), from_us: span.from_us, to_us });
+    let (service_name, from_us, as_of_us) = (service.to_owned(), span.from_us, known.as_of_us()?);
+    let request = collector.request(TimelineRequest { service: service_name, from_us, to_us, as_of_us });
     let answer = collector.answer(collector.verdicts().timeline(request)).await?;
     if screen.json {
         answer.segments.iter().try_for_each(|segment| screen.object(&json::segment(service, segment)))?;

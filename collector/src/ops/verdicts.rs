@@ -14,6 +14,7 @@ const PAGE_MAX: u32 = 1000;
 
 pub(crate) async fn list(screen: &mut Screen<'_>, collector: &Collector, list: &List) -> Result<Answer, OpsError> {
     let span = list.range.span(screen.now(), None)?;
+    let as_of_us = list.known.as_of_us()?;
     let mut left = list.page.limit;
     let mut token = list.page.page_token.clone().unwrap_or_default();
     let mut found: Vec<Verdict> = Vec::new();
@@ -25,6 +26,7 @@ pub(crate) async fn list(screen: &mut Screen<'_>, collector: &Collector, list: &
             page_size: left.min(PAGE_MAX),
             page_token: std::mem::take(&mut token),
             all: list.all,
+            as_of_us,
         });
         let page = collector.answer(collector.verdicts().list(request)).await?;
         left = left.saturating_sub(u32::try_from(page.verdicts.len()).unwrap_or(u32::MAX));

@@ -32,6 +32,8 @@ words! {
     execution = Execution, "EXECUTION_";
     /// How firm is it?
     kind = RevisionKind, "REVISION_KIND_";
+    /// What does a cell of the evidence say?
+    seen = Seen, "SEEN_";
     /// How did an attempt end?
     outcome = Outcome, "OUTCOME_";
     /// In which way did it fail?

@@ -98,7 +98,7 @@ fn latest(
     wanted: &dyn Fn(&Entry) -> bool,
     read: &dyn Fn(&Entry) -> Result<Option<Revision>, ShadowError>,
 ) -> Result<Vec<Judged>, ShadowError> {
-    let filter = Filter { service, from: Some(stretch.from), to: Some(stretch.to) };
+    let filter = Filter { service, from: Some(stretch.from), to: Some(stretch.to), as_of: None };
     let mut ledger = Ledger::default();
     let mut token = None;
     loop {

@@ -90,6 +90,23 @@ impl Entry {
         }
     }
 
+    fn moment(&self, field: &str) -> Option<WallTime> {
+        self.body.pointer(field).and_then(Value::as_i64).map(WallTime::from_micros)
+    }
+
+    /// When it was decided: as the revision says, or when it was published if it does not.
+    #[must_use]
+    pub fn decided(&self) -> WallTime {
+        self.moment("/revision/decided").unwrap_or(WallTime::from_micros(self.published_us))
+    }
+
+    /// Start of the episode as this revision sees it, and end, absent while it is open.
+    #[must_use]
+    pub fn span(&self) -> (WallTime, Option<WallTime>) {
+        let from = self.moment("/revision/from").unwrap_or(WallTime::from_micros(self.published_us));
+        (from, self.moment("/revision/to"))
+    }
+
     /// The bytes that are stored and hashed.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an entry has only string keys and whole numbers")

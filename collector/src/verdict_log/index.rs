@@ -41,6 +41,11 @@ impl EpisodeIndex {
         Ok(())
     }
 
+    /// Its span in the latest revision.
+    pub(super) const fn span(&self) -> (WallTime, Option<WallTime>) {
+        (self.from, self.to)
+    }
+
     pub(super) fn latest(&self) -> u64 {
         self.sequences.last().copied().unwrap_or(0)
     }
@@ -86,6 +91,8 @@ pub struct Filter {
     pub from: Option<WallTime>,
     /// That begin before this moment.
     pub to: Option<WallTime>,
+    /// As they were known at this moment; absent means now.
+    pub as_of: Option<WallTime>,
 }
 
 impl Filter {
@@ -97,8 +104,9 @@ impl Filter {
         self.service.as_ref().is_none_or(|wanted| wanted.as_bytes() == service)
     }
 
-    pub(super) fn passes_span(&self, index: &EpisodeIndex) -> bool {
-        self.passes(index.from, index.to)
+    /// Whether a span passes, as it is known to begin and end.
+    pub(super) fn passes_span(&self, (begin, end): (WallTime, Option<WallTime>)) -> bool {
+        self.passes(begin, end)
     }
 
     /// Whether a stretch touches what is wanted; one without an end goes on.

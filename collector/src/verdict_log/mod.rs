@@ -178,6 +178,14 @@ impl VerdictLog {
         self.tables()?.page(filter, after, size, wanted)
     }
 
+    /// The latest revision of each episode that passes the filter, oldest episode first.
+    ///
+    /// # Errors
+    /// When the disk fails or holds something unreadable.
+    pub fn all(&self, filter: &Filter) -> Result<Vec<Entry>, LogError> {
+        self.tables()?.as_of(filter)
+    }
+
     /// All revisions of the episodes of which something lies at or after a moment, in the order of publication.
     ///
     /// # Errors

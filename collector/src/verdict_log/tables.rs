@@ -131,19 +131,39 @@ impl Tables {
     }
 
     fn latest_in(&self, filter: &Filter, episode: &str) -> Result<Option<Entry>, LogError> {
-        match self.index(episode)? {
-            Some(index) if filter.passes_span(&index) => self.entry(index.latest()).map(Some),
-            _ => Ok(None),
+        let Some(index) = self.index(episode)? else { return Ok(None) };
+        match filter.as_of {
+            None if filter.passes_span(index.span()) => self.entry(index.latest()).map(Some),
+            None => Ok(None),
+            Some(moment) => Ok(self.known_at(&index, moment)?.filter(|entry| filter.passes_span(entry.span()))),
         }
     }
 
+    /// The latest revision of an episode that was decided up to a moment.
+    fn known_at(&self, index: &EpisodeIndex, moment: WallTime) -> Result<Option<Entry>, LogError> {
+        for &sequence in index.sequences.iter().rev() {
+            let entry = self.entry(sequence)?;
+            if entry.decided() <= moment {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The latest revision of each episode of a service that was decided up to a moment, in order of first start.
+    pub(super) fn as_of(&self, filter: &Filter) -> Result<Vec<Entry>, LogError> {
+        let (mut all, _) = self.page(filter, None, usize::MAX, &|_| true)?;
+        all.reverse();
+        Ok(all)
+    }
+
     pub(super) fn since(&self, from: WallTime) -> Result<Vec<Entry>, LogError> {
-        let filter = Filter { service: None, from: Some(from), to: None };
+        let filter = Filter { from: Some(from), ..Filter::default() };
         let mut sequences = Vec::new();
         for item in self.episodes.iter() {
             let (episode, bytes) = item.into_inner()?;
             let index = EpisodeIndex::from_bytes(&String::from_utf8_lossy(&episode), &bytes)?;
-            if filter.passes_span(&index) {
+            if filter.passes_span(index.span()) {
                 sequences.extend(index.sequences);
             }
         }

@@ -102,7 +102,7 @@ fn pages_show_the_newest_episode_first_and_only_what_was_asked_for() {
         (None, None, minutes(9), vec![second, third]),
         (Some("nobody"), None, None, vec![]),
     ] {
-        let filter = Filter { service: service.map(str::to_owned), from, to };
+        let filter = Filter { service: service.map(str::to_owned), from, to, as_of: None };
         let (page, next) = log.page(&filter, None, 10, &all).unwrap();
         assert_eq!((names(&page), next), (expected.into_iter().map(str::to_owned).collect(), None), "{filter:?}");
     }

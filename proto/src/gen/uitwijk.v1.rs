@@ -1920,6 +1920,86 @@ pub struct RejectedHypothesis {
     #[prost(string, tag = "3")]
     pub finding_code: ::prost::alloc::string::String,
 }
+/// What came in between a revision and the one before.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Since {
+    /// When the revision before was decided, collector's clock, microseconds, and what it said.
+    #[prost(sint64, tag = "1")]
+    pub decided_us: i64,
+    #[prost(enumeration = "Need", tag = "2")]
+    pub need_before: i32,
+    #[prost(enumeration = "Cause", tag = "3")]
+    pub cause_before: i32,
+    #[prost(enumeration = "Execution", tag = "4")]
+    pub execution_before: i32,
+    /// Slots that were judged for the first time, from (included) and to (excluded); equal when only slots
+    /// that were judged before were judged again.
+    #[prost(sint64, tag = "5")]
+    pub judged_from_slot: i64,
+    #[prost(sint64, tag = "6")]
+    pub judged_to_slot: i64,
+    /// Measurements that changed the evidence in the reach of the episode, by agent and boot; at most 64.
+    #[prost(message, repeated, tag = "7")]
+    pub arrivals: ::prost::alloc::vec::Vec<Arrivals>,
+    /// Measurements of agents and boots that did not fit.
+    #[prost(uint64, tag = "8")]
+    pub arrivals_more: u64,
+    /// Cells that changed after their slot was due, by agent, target and slot; at most 64.
+    #[prost(message, repeated, tag = "9")]
+    pub cells: ::prost::alloc::vec::Vec<CellChange>,
+    /// Cells that changed as well and did not fit.
+    #[prost(uint64, tag = "10")]
+    pub cells_more: u64,
+}
+/// What one start of an agent delivered.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Arrivals {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// 0 when it is not known.
+    #[prost(uint64, tag = "2")]
+    pub boot: u64,
+    /// In order, at most 8; each holds everything of the service between its ends that changed anything.
+    #[prost(message, repeated, tag = "3")]
+    pub ranges: ::prost::alloc::vec::Vec<SequenceRange>,
+    #[prost(uint32, tag = "4")]
+    pub ranges_more: u32,
+    /// Measurements that changed evidence, and of them those that came after their slot was due.
+    #[prost(uint64, tag = "5")]
+    pub changed: u64,
+    #[prost(uint64, tag = "6")]
+    pub late: u64,
+    /// First and last arrival, collector's clock, microseconds.
+    #[prost(sint64, tag = "7")]
+    pub first_us: i64,
+    #[prost(sint64, tag = "8")]
+    pub last_us: i64,
+}
+/// Sequence numbers of one boot from and to, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SequenceRange {
+    #[prost(uint64, tag = "1")]
+    pub from: u64,
+    #[prost(uint64, tag = "2")]
+    pub to: u64,
+}
+/// Cells of one agent and target that changed alike in slots one after the other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CellChange {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// Slots from (included) and to (excluded), by the agent's clock.
+    #[prost(sint64, tag = "3")]
+    pub from_slot: i64,
+    #[prost(sint64, tag = "4")]
+    pub to_slot: i64,
+    #[prost(enumeration = "Seen", tag = "5")]
+    pub before: i32,
+    #[prost(enumeration = "Seen", tag = "6")]
+    pub after: i32,
+}
 /// One revision of the verdict on one episode.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Verdict {
@@ -1986,6 +2066,9 @@ pub struct Verdict {
     /// measurement's slot end plus grace and publication. Absent otherwise.
     #[prost(uint64, optional, tag = "24")]
     pub publish_delay_ms: ::core::option::Option<u64>,
+    /// What came in since the revision before; absent in the first revision, and in lists.
+    #[prost(message, optional, tag = "25")]
+    pub since: ::core::option::Option<Since>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListVerdictsRequest {
@@ -2005,6 +2088,10 @@ pub struct ListVerdictsRequest {
     /// Also episodes of cause healthy with findings, such as an unnecessary switch.
     #[prost(bool, tag = "6")]
     pub all: bool,
+    /// As it was known at this moment: only revisions that were decided up to it, collector's clock,
+    /// microseconds. 0 means now.
+    #[prost(sint64, tag = "7")]
+    pub as_of_us: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListVerdictsResponse {
@@ -2021,6 +2108,9 @@ pub struct GetVerdictRequest {
     /// 0 means the latest.
     #[prost(uint32, tag = "2")]
     pub revision: u32,
+    /// As it was known at this moment, as in ListVerdictsRequest; later revisions are not there then.
+    #[prost(sint64, tag = "3")]
+    pub as_of_us: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetVerdictResponse {
@@ -2044,13 +2134,17 @@ pub struct TimelineRequest {
     pub from_us: i64,
     #[prost(sint64, tag = "3")]
     pub to_us: i64,
+    /// As it was known at this moment, microseconds: put together from the revisions that were decided up to
+    /// it, healthy in between, and no further than it. 0 means now, as the judge has it.
+    #[prost(sint64, tag = "4")]
+    pub as_of_us: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TimelineResponse {
     /// Adjacent, sorted, covering what was judged of the range.
     #[prost(message, repeated, tag = "1")]
     pub segments: ::prost::alloc::vec::Vec<Segment>,
-    /// Event time up to which every enrolled agent's records are in; 0 while there is none.
+    /// Event time up to which every enrolled agent's records are in; 0 while there is none, and for the past.
     #[prost(sint64, tag = "2")]
     pub watermark_us: i64,
 }
@@ -2262,6 +2356,46 @@ impl RevisionKind {
             "REVISION_KIND_PROVISIONAL" => Some(Self::Provisional),
             "REVISION_KIND_FINAL" => Some(Self::Final),
             "REVISION_KIND_REVISED" => Some(Self::Revised),
+            _ => None,
+        }
+    }
+}
+/// What a cell of the evidence says: one target as one agent saw it in one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Seen {
+    Unspecified = 0,
+    /// Nothing arrived, or it could not be measured.
+    Empty = 1,
+    /// A complete right answer within the objective.
+    Ok = 2,
+    /// A complete right answer over the objective.
+    Slow = 3,
+    /// No complete right answer.
+    Failed = 4,
+}
+impl Seen {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SEEN_UNSPECIFIED",
+            Self::Empty => "SEEN_EMPTY",
+            Self::Ok => "SEEN_OK",
+            Self::Slow => "SEEN_SLOW",
+            Self::Failed => "SEEN_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SEEN_UNSPECIFIED" => Some(Self::Unspecified),
+            "SEEN_EMPTY" => Some(Self::Empty),
+            "SEEN_OK" => Some(Self::Ok),
+            "SEEN_SLOW" => Some(Self::Slow),
+            "SEEN_FAILED" => Some(Self::Failed),
             _ => None,
         }
     }

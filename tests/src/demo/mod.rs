@@ -156,7 +156,7 @@ impl<'a> Stage<'a> {
         let mut full = Vec::new();
         for (collector, verdict) in &verdicts {
             let mut client = VerdictsClient::new(self.fleet.channel(collector, "viewer").await?);
-            let request = GetVerdictRequest { episode: verdict.episode.clone(), revision: 0 };
+            let request = GetVerdictRequest { episode: verdict.episode.clone(), ..GetVerdictRequest::default() };
             let answer = client.get(request).await?.into_inner();
             let first = answer.revisions.iter().find(|v| v.need() == story.need && v.cause() == story.cause);
             if let Some(first) = first {

@@ -27,9 +27,11 @@ use crate::trust::{Court, Doubt, Window};
 use crate::verdict::Cause;
 
 use drift::Drift;
+use reported::Reported;
 
 mod drift;
 mod impact;
+mod reported;
 mod settle;
 mod traffic;
 mod window;
@@ -119,6 +121,8 @@ pub(crate) struct State {
     drift: Drift,
     mode: Mode,
     watched: Option<Left>,
+    /// A switch that was reported and that the answers have not confirmed yet.
+    reported: Option<Reported>,
     settling_until: i64,
     unknown_since: Option<i64>,
     calm: (Cause, i64),
@@ -159,6 +163,7 @@ impl State {
             drift: Drift::new(topology),
             mode: Mode::Calm,
             watched: None,
+            reported: None,
             settling_until: start,
             unknown_since: None,
             calm: (Cause::Healthy, start),

@@ -4,7 +4,7 @@ use super::{Mode, State};
 use crate::evidence::{Cell, Evidence};
 use crate::maintenance;
 use crate::topology::Topology;
-use crate::trace::{Label, Run, Trace};
+use crate::trace::{Label, Run, Trace, farthest};
 use crate::trust::Doubt;
 use crate::verdict::Cause;
 
@@ -60,6 +60,10 @@ impl State {
             let agents = run.doubts.len();
             let row = evidence.read(slot, row);
             run.tally(row, self.doubts.iter().copied().skip(at * agents).take(agents));
+            if evidence.any_clock_off() {
+                let clocks: Vec<i64> = (0..agents).map(|v| evidence.clock_seconds(v, slot)).collect();
+                farthest(&mut run.clocks, &clocks);
+            }
         }
         (run.to, run.sum) = (slot + 1, self.sum_at(slot));
     }
@@ -142,7 +146,8 @@ impl State {
         let window = self.next - spans.hard_window;
         let slower = self.drift.rising_since(topology, self.next).unwrap_or(self.next);
         let zone = zone.unwrap_or(self.next);
-        let hints = [open, watched, unknown, turning, zone, self.first_hint(topology), window, slower];
+        let reported = self.reported.as_ref().map_or(self.next, |r| r.slot - spans.soft_window);
+        let hints = [open, watched, unknown, turning, zone, self.first_hint(topology), window, slower, reported];
         hints.into_iter().chain(missing).min().unwrap_or(window)
     }
 

@@ -23,20 +23,24 @@ impl State {
         slot: i64,
     ) {
         let told = self.serving.majority(topology);
-        let Some(region) = told.or_else(|| self.steered_to(topology, weights, slot)) else { return };
+        let reported = self.reported_to(topology, evidence, trace, told, slot);
+        let found = reported.or(told).or_else(|| self.steered_to(topology, weights, slot));
+        let Some(region) = found else { return };
         let first = !std::mem::replace(&mut self.serving.told, true);
         if region == self.serving.active {
             return;
         }
         let old = std::mem::replace(&mut self.serving.active, region);
         let at = match &self.mode {
+            // Who moved it knows best when.
+            _ if reported.is_some() => slot,
             _ if first => self.start,
             // Nobody answers to tell it: users went there when their trouble began.
             Mode::Pending(p) if told.is_none() => p.onset.max(self.entry_since),
             _ => self.turned_at(topology, evidence, region, slot),
         };
         self.relabel(at, slot, |_, label| label.active = region);
-        if !first {
+        if !first || reported.is_some() {
             self.switched(topology, trace, old, at, slot);
         }
         self.restart(topology, evidence, at.max(self.entry_since), slot);

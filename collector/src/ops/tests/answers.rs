@@ -153,7 +153,36 @@ pub(super) fn in_full(verdict: v1::Verdict) -> v1::Verdict {
     };
     let text = "The public name failed in 36 of 36 attempts between 08:15:00 and 08:16:00, as seen by nl-1, nl-2, \
                 ie-1 and three more agents, none of which is sick itself.";
+    let since = v1::Since {
+        decided_us: ago(868),
+        need_before: v1::Need::NotNeeded as i32,
+        cause_before: v1::Cause::Transient as i32,
+        execution_before: v1::Execution::None as i32,
+        judged_from_slot: 177_243_933,
+        judged_to_slot: 177_243_957,
+        arrivals: vec![v1::Arrivals {
+            agent: "ie-1".to_owned(),
+            boot: 0x1f,
+            ranges: vec![v1::SequenceRange { from: 901, to: 1020 }, v1::SequenceRange { from: 1101, to: 1103 }],
+            ranges_more: 1,
+            changed: 84,
+            late: 80,
+            first_us: ago(610),
+            last_us: ago(602),
+        }],
+        arrivals_more: 7,
+        cells: vec![v1::CellChange {
+            agent: "ie-1".to_owned(),
+            target: "exchange/default@NL".to_owned(),
+            from_slot: 177_243_930,
+            to_slot: 177_243_950,
+            before: v1::Seen::Empty as i32,
+            after: v1::Seen::Failed as i32,
+        }],
+        cells_more: 3,
+    };
     v1::Verdict {
+        since: (verdict.revision > 1).then_some(since),
         findings: vec![
             v1::Finding {
                 code: "public_name_hurt".to_owned(),

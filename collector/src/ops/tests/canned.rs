@@ -98,7 +98,8 @@ impl Verdicts for Canned {
             "broken" => return Err(Status::internal("the store is \u{1b}[31mon fire")),
             _ => {}
         }
-        let of_service = |v: &v1::Verdict| asked.service.is_empty() || v.service == asked.service;
+        let known = |v: &v1::Verdict| asked.as_of_us == 0 || v.decided_us <= asked.as_of_us;
+        let of_service = |v: &v1::Verdict| known(v) && (asked.service.is_empty() || v.service == asked.service);
         let all: Vec<v1::Verdict> = answers::verdicts().into_iter().filter(of_service).collect();
         let (verdicts, next_page_token) = page(&all, asked.page_size, &asked.page_token);
         Ok(Response::new(v1::ListVerdictsResponse { verdicts, next_page_token }))
@@ -107,7 +108,11 @@ impl Verdicts for Canned {
     async fn get(&self, request: Request<v1::GetVerdictRequest>) -> Result<Response<v1::GetVerdictResponse>, Status> {
         allow(&request)?;
         let asked = request.into_inner();
-        let revisions = answers::revisions();
+        let known = |v: &v1::Verdict| asked.as_of_us == 0 || v.decided_us <= asked.as_of_us;
+        let revisions: Vec<v1::Verdict> = answers::revisions().into_iter().filter(known).collect();
+        if revisions.is_empty() {
+            return Err(Status::not_found(format!("episode {:?} was not known yet", asked.episode)));
+        }
         let wanted = if asked.revision == 0 { revisions.len() } else { asked.revision as usize };
         match revisions.get(wanted - 1) {
             Some(verdict) if verdict.episode == asked.episode => {
@@ -129,7 +134,13 @@ impl Verdicts for Canned {
 
     async fn timeline(&self, request: Request<v1::TimelineRequest>) -> Result<Response<v1::TimelineResponse>, Status> {
         allow(&request)?;
-        match request.into_inner().service.as_str() {
+        let asked = request.into_inner();
+        match asked.service.as_str() {
+            "exchange" if asked.as_of_us > 0 => {
+                let mut past = v1::TimelineResponse { watermark_us: 0, ..answers::timeline() };
+                past.segments.retain(|s| s.from_us < asked.as_of_us);
+                Ok(Response::new(past))
+            }
             "exchange" => Ok(Response::new(answers::timeline())),
             "portal" => Ok(Response::new(v1::TimelineResponse::default())),
             other => Err(Status::not_found(format!("no service {other:?} in the plan"))),

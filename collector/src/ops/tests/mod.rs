@@ -139,6 +139,10 @@ fn verdicts_are_listed_shown_and_explained() {
         &["verdicts", "show", EPISODE, "-o", "json"],
         &["explain", EPISODE],
         &["explain", EPISODE, "--language", "nl"],
+        &["verdicts", "show", EPISODE, "--as-of", "2026-03-02T08:16Z"],
+        &["verdicts", "list", "--as-of", "2026-03-02T08:16Z"],
+        &["explain", EPISODE, "--as-of", "2026-03-02T08:10Z"],
+        &["explain", EPISODE, "--as-of", "then"],
         &["explain", "exchange/2020-01-01T00:00:00Z"],
     ]
     .map(|args| service.asked(args));
@@ -158,6 +162,7 @@ fn timelines_and_measurements_are_shown() {
         &["timeline", "exchange"][..],
         &["timeline", "exchange", "-o", "json"],
         &["timeline", "portal", "--from", "2026-03-01"],
+        &["timeline", "exchange", "--as-of", "2026-03-02T08:16Z"],
         &["timeline", "nothing"],
         &["timeline", "exchange", "--from", "yesterday"],
         &["measurements"],

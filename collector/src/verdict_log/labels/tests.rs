@@ -103,7 +103,7 @@ fn only_what_was_asked_for() {
         (None, None, Some(at(3)), vec![2, 5]),
         (Some("nobody"), None, None, vec![]),
     ] {
-        let filter = Filter { service: service.map(str::to_owned), from, to };
+        let filter = Filter { service: service.map(str::to_owned), from, to, as_of: None };
         let found = log.labels(&filter, None, 10).unwrap().0;
         assert_eq!(found.iter().map(|l| l.entry.sequence).collect::<Vec<_>>(), expected, "{filter:?}");
     }
