@@ -31,6 +31,8 @@ pub(crate) struct Question<'a> {
     pub(crate) court: &'a Court<'a>,
     pub(crate) bad: &'a [EndpointIx],
     pub(crate) active: RegionIx,
+    /// Some answers of the public name came from another region: its clients are on their way.
+    pub(crate) moving: bool,
 }
 
 impl Question<'_> {
@@ -113,7 +115,7 @@ impl Question<'_> {
         Side { failed: side.failed / weight.max(1), slow: side.slow / weight.max(1), known }
     }
 
-    /// At least half of the vantage regions are clean on the public name and on the active region, others are not.
+    /// At least half of the vantage regions are clean on the public name, others are not.
     fn only_some_see_it(&self, slow: bool, limit: u64) -> bool {
         let (mut heard, mut worst, mut views) = (0, 0, Vec::new());
         for r in 0..self.topology.regions.len() {
@@ -123,7 +125,8 @@ impl Question<'_> {
                 let ill = |s: Side| if slow { s.slow } else { s.failed };
                 heard += 1;
                 worst = worst.max(ill(public));
-                views.push(ill(public).max(ill(direct)));
+                // Whoever reached another region says nothing about the active one, unless by asking it directly.
+                views.push(if self.moving { ill(public).max(ill(direct)) } else { ill(public) });
             }
         }
         let clean = views.iter().filter(|&&ill| ill < limit / 2 && ill * 4 <= worst).count();

@@ -78,20 +78,28 @@ fn path_fault(scene: &Scene<'_>) -> bool {
     let topology = scene.topology;
     let own = |role: &Role| matches!(role, Role::Entry(_) | Role::Regional(..));
     let targets = topology.targets.iter().enumerate().filter(|(_, t)| own(&t.role)).map(|(t, _)| t);
-    let mut lonely = targets.filter(|&t| blocked(scene, t));
-    lonely.any(|t| scene.hard.view(t).failing() == 0 || parted(scene, t))
+    let mut targets = targets;
+    targets.any(|t| parted(scene, t) || (blocked(scene, t) && scene.hard.view(t).failing() == 0))
 }
 
-/// The vantages of some regions see a target fail, and those of at least as many see it clean: it is the way there.
+/// The vantages of some regions see a target fail, and those of at least as many see it clean: it is the way there. A
+/// partial fault is looked at over the soft window: a hard one holds too few samples of one region.
 fn parted(scene: &Scene<'_>, t: TargetIx) -> bool {
-    let limit = threshold(scene.topology.policy.soft_share);
-    let views = (0..scene.topology.regions.len()).map(|r| scene.hard.view_from(t, Some(r))).filter(|v| v.samples > 0);
-    let (mut clean, mut bad) = (0, 0);
-    for view in views {
-        clean += u32::from(view.failed < limit / 2);
-        bad += u32::from(view.failed >= limit);
-    }
-    bad > 0 && clean >= bad
+    let policy = &scene.topology.policy;
+    let splits = |court: &Court<'_>, limit: u64| {
+        let views = (0..scene.topology.regions.len()).map(|r| court.view_from(t, Some(r))).filter(|v| v.samples > 0);
+        let (mut clean, mut bad) = (0, 0);
+        for view in views {
+            clean += u32::from(view.failed < threshold(policy.soft_share) / 2 && view.failed * 4 <= limit);
+            bad += u32::from(view.failed >= limit);
+        }
+        bad > 0 && clean >= bad
+    };
+    let (hard, soft) = (scene.hard.view(t), scene.soft.view(t));
+    (hard.failed > 0 && splits(scene.hard, threshold(policy.hard_share)))
+        || (hard.failed > 0
+            && soft.failed >= threshold(policy.soft_share) / 2
+            && splits(scene.soft, threshold(policy.soft_share)))
 }
 
 fn blocked(scene: &Scene<'_>, t: TargetIx) -> bool {

@@ -172,11 +172,12 @@ fn cross(topology: &Topology, all: &mut [Episode], notes: &[Note]) {
             e.need() != Need::Needed && e.cause != Cause::Healthy && e.active == from && e.from < slot && slot <= e.to
         };
         let healthy = |e: &Episode| e.cause == Cause::Healthy && e.from <= slot && slot < e.to;
+        let landing = |e: &Episode| e.need() != Need::Needed && e.active == to && e.from <= slot && slot < e.to;
         let execution = |e: &Episode| match e.need() {
             Need::Needed => Execution::Executed,
             _ => Execution::Unnecessary,
         };
-        let wanted: [&dyn Fn(&Episode) -> bool; 3] = [&needed, &idle, &healthy];
+        let wanted: [&dyn Fn(&Episode) -> bool; 4] = [&needed, &idle, &healthy, &landing];
         let found = wanted.iter().find_map(|test| all.iter().position(test));
         if let Some(e) = found.and_then(|i| all.get_mut(i)) {
             e.execution = execution(e);

@@ -15,7 +15,7 @@
 use std::cell::OnceCell;
 
 use crate::share::{Count, beyond_own_loss, share, threshold};
-use crate::topology::{AgentIx, Role, TargetIx, Topology};
+use crate::topology::{AgentIx, RegionIx, Role, TargetIx, Topology};
 
 /// Why a vantage has less than a full vote. The order is the order of severity in findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -237,6 +237,30 @@ struct Voice {
     slow: u64,
 }
 
+/// Voices that say the same, and whether they stand in more than one region.
+#[derive(Debug, Clone, Copy, Default)]
+struct Choir {
+    voices: u32,
+    region: Option<RegionIx>,
+    is_mixed: bool,
+}
+
+impl Choir {
+    fn join(&mut self, region: RegionIx, joins: bool) {
+        if joins {
+            self.voices += 1;
+            self.is_mixed |= *self.region.get_or_insert(region) != region;
+        }
+    }
+
+    /// Whether these are enough of those who were heard: more than half, or just half when they do not all stand in one
+    /// region while others were heard. What all vantages of one region see and none of the other is the way there.
+    fn carries(self, heard: Self, least: u32) -> bool {
+        let half = self.voices * 2 == heard.voices && (self.is_mixed || !heard.is_mixed);
+        self.voices >= least && (self.voices * 2 > heard.voices || half)
+    }
+}
+
 /// One window with the votes applied.
 pub(crate) struct Court<'a> {
     pub(crate) window: Window<'a>,
@@ -316,27 +340,28 @@ impl<'a> Court<'a> {
         let policy = &self.window.topology.policy;
         let (half, quarter) = (|ratio| (threshold(ratio) / 2).max(1), |ratio| (threshold(ratio) / 4).max(1));
         let (mut failed, mut slow, mut answering) = (0, 0, 0);
-        let (mut heard, mut see_failed, mut see_slow, mut see_traces) = (0u32, 0u32, 0u32, 0u32);
-        for voice in voices.iter().filter(|v| v.weight > 0) {
+        let mut heard = Choir::default();
+        let (mut see_failed, mut see_slow, mut see_traces) = (heard, heard, heard);
+        for (voice, &region) in voices.iter().zip(&self.window.topology.voices).filter(|(v, _)| v.weight > 0) {
             let (p, trust) = (voice.failed / voice.weight, u64::from(voice.trust));
-            heard += 1;
+            heard.join(region, true);
             view.trust += voice.trust;
             failed += trust * p;
-            see_failed += u32::from(p >= half(policy.soft_share));
+            see_failed.join(region, p >= half(policy.soft_share));
             let q = voice.slow.checked_div(voice.answering);
             let traces = p >= quarter(policy.soft_share) || q.is_some_and(|q| q >= quarter(policy.slow_share));
-            see_traces += u32::from(traces);
+            see_traces.join(region, traces);
             if let Some(q) = q {
                 slow += trust * q;
                 answering += trust;
-                see_slow += u32::from(q >= half(policy.slow_share));
+                see_slow.join(region, q >= half(policy.slow_share));
             }
         }
         view.failed = failed / u64::from(view.trust).max(1);
         view.slow = slow / answering.max(1);
-        view.failed_seen = see_failed >= policy.vantages_min && see_failed * 2 >= heard;
-        view.traces_seen = see_traces >= policy.vantages_min && see_traces * 2 >= heard;
-        view.slow_seen = see_slow >= policy.vantages_min && see_slow * 2 >= heard;
+        view.failed_seen = see_failed.carries(heard, policy.vantages_min);
+        view.traces_seen = see_traces.carries(heard, policy.vantages_min);
+        view.slow_seen = see_slow.carries(heard, policy.vantages_min);
         view
     }
 }

@@ -187,8 +187,11 @@ impl State {
         good_from: Option<i64>,
         slot: i64,
     ) -> Option<i64> {
-        let long = good_from.filter(|&from| slot - from + 1 >= topology.spans.clear)?;
-        (reading.level < Level::Slow || self.is_calm_since(topology, long, slot)).then_some(long)
+        let spans = &topology.spans;
+        let lasted = |span: i64| good_from.filter(|&from| slot - from + 1 >= span);
+        // What goes on below the policy's shares never gets as calm as that; then it takes a whole soft window.
+        let long = lasted(spans.clear.max(spans.soft_window)).filter(|_| reading.level < Level::Slow);
+        long.or_else(|| lasted(spans.clear).filter(|&from| self.is_calm_since(topology, from, slot)))
     }
 
     /// Whether a stretch as a whole shows less than half of what the policy minds. Each of its hard windows is clear, but
@@ -278,7 +281,7 @@ impl State {
     pub(super) fn say(&mut self, topology: &Topology, hard: &Court<'_>, cause: Cause, from: i64, to: i64) {
         let active = self.serving.active;
         let all: Vec<EndpointIx> = (0..topology.endpoints.len()).collect();
-        let direct = Question { topology, court: hard, bad: &all, active }.region(active).failed;
+        let direct = Question { topology, court: hard, bad: &all, active, moving: false }.region(active).failed;
         let now = self.next;
         let start = self.tail_start(now + 1);
         for slot in from.max(start)..=to {
@@ -315,6 +318,7 @@ impl State {
             }
             names * 2 > failed
         };
-        Question { topology, court, bad: &reading.bad, active }.blame(&dns)
+        let moving = self.serving.speaks_against(topology, active);
+        Question { topology, court, bad: &reading.bad, active, moving }.blame(&dns)
     }
 }
