@@ -1,8 +1,9 @@
 //! How long does a month of one service take from memory, and how soon after the deciding record is there a verdict?
 //!
 //! `cargo bench -p uitwijk-judge --bench month` prints a line for the month in one batch, one for the month through the
-//! live judge woken every slot (6 agents, 12 targets, slots of 10 s, 30 days with three outages), and one for the time of
-//! the `advance` that confirms an outage, and of the one after late records that go back 30 minutes.
+//! live judge woken every slot (6 agents, 12 targets, slots of 10 s, 30 days with three outages), one each for an hour
+//! with 7 targets, quiet and with an outage, and one each for the time of the `advance` that confirms an outage and of the
+//! one after late records that go back 30 minutes.
 //!
 //! Two days are played, a quiet one and one with an outage of two hours, and the month is put together from them: its
 //! samples are read from memory one by one, with their slots and times moved. Names were looked up when the memory was
@@ -161,6 +162,32 @@ fn live(plan: &Plan, start: WallTime, end: WallTime, mut month: Month<Numbered>)
     line("month, live", samples, took, woken.live.bytes(), needed.len());
 }
 
+/// An hour of the plan that `benches/judge.rs` uses (7 targets), through the live judge: the mean of 200, because the
+/// clock of a thread is only set forward some hundred times a second.
+fn hour(what: &str, faults: &serde_json::Value) {
+    let s: Scenario = serde_json::from_value(
+        serde_json::json!({"id": "hour", "active_region": "NL", "duration_s": 3600, "faults": faults}),
+    )
+    .unwrap();
+    let mut plan = s.plan();
+    plan.services.retain(|id, _| id.as_str() == "exchange");
+    let samples = played(&s, &plan, 1);
+    let once = || {
+        let mut woken = Woken::new(&plan, s.at(0));
+        for x in &samples {
+            woken.until(x.arrived, |live, now| _ = live.advance(now));
+            woken.live.observe_sample(x);
+        }
+        woken.live.advance(s.at(3600));
+        woken.live.bytes()
+    };
+    let began = cpu();
+    let bytes = (0..200).map(|_| once()).max().unwrap();
+    let took = (cpu() - began) / 200;
+    let per_s = samples.len() as f64 / took.as_secs_f64() / 1e6;
+    println!("{what}: {} measurements in {took:?}, {per_s:.1} M/s, {bytes} bytes left open", samples.len());
+}
+
 /// The time of the `advance` that first says needed, and of the one that goes back 30 minutes.
 fn delays() -> (Duration, Duration) {
     let s = scenario(7200, &outage(3600, 7200));
@@ -206,6 +233,8 @@ fn main() {
         live(&plan, start, end, seen());
     }
     batch("month, batch, by name", &topology, end, names(), |evidence, s| _ = evidence.add(&topology, s));
+    hour("quiet hour, live, by name", &serde_json::json!([]));
+    hour("hour with 30 min of outage, live, by name", &outage(900, 2700));
     let all: Vec<_> = (0..20).map(|_| delays()).collect();
     let (confirms, late): (Vec<_>, Vec<_>) = all.into_iter().unzip();
     println!(

@@ -19,6 +19,7 @@ pub mod live;
 mod logarithm;
 mod maintenance;
 mod names;
+mod published;
 mod reading;
 mod report;
 mod sample;

@@ -21,6 +21,7 @@ use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetI
 use crate::episode::{Episode, episodes};
 use crate::evidence::{Evidence, Numbered, Sample, Switch, Taken};
 use crate::journal::{Arrival, Journal, seen};
+use crate::published::{Published, best_match, is_news, withdrawn};
 use crate::report;
 use crate::scan::Scan;
 use crate::since::{Answer, Origin, Since};
@@ -32,33 +33,6 @@ use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, 
 const RUNS_MAX: usize = 4096;
 /// Published episodes that are remembered.
 const PUBLISHED_MAX: usize = 1024;
-
-/// What was published last about an episode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Published {
-    id: EpisodeId,
-    number: u32,
-    from: i64,
-    to: i64,
-    open: bool,
-    cause: Cause,
-    execution: Execution,
-    last: RevisionKind,
-    decided: WallTime,
-    /// The first slot that was not judged then.
-    judged_to: i64,
-}
-
-impl Published {
-    fn is_final(&self) -> bool {
-        self.last != RevisionKind::Provisional
-    }
-
-    /// Whether an episode tells something else than was published.
-    fn differs(&self, e: &Episode) -> bool {
-        (self.cause, self.execution, self.open) != (e.cause, e.execution, e.open)
-    }
-}
 
 /// What happened to the samples of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -516,41 +490,5 @@ impl Live {
             (s.from, s.to) = (s.from.max(from), s.to.min(to));
         }
         all
-    }
-}
-
-/// Whether an episode says something that was not published. Bounds alone are news once the answer was final.
-fn is_news(before: Option<&Published>, e: &Episode, settled: bool) -> bool {
-    let Some(p) = before else { return true };
-    let moved = (p.from, p.to) != (e.from.min(p.from), e.to);
-    if p.is_final() { settled && (p.differs(e) || moved) } else { settled || p.differs(e) }
-}
-
-/// The published episode that an episode goes on from: it overlaps, and its start is nearest; of equals the first.
-fn best_match(published: &[Published], taken: &[bool], e: &Episode) -> Option<usize> {
-    let overlaps = |p: &Published| p.from < e.to && e.from < p.to.max(p.from + 1);
-    let free = published.iter().enumerate().filter(|(at, p)| taken.get(*at) == Some(&false) && overlaps(p));
-    free.min_by_key(|(at, p)| ((p.from - e.from).abs(), *at)).map(|(at, _)| at)
-}
-
-/// What is left of an episode that turned out not to be one.
-fn withdrawn(topology: &Topology, p: &Published) -> Episode {
-    Episode {
-        from: p.from,
-        to: p.to,
-        open: false,
-        cause: Cause::Healthy,
-        execution: Execution::None,
-        active: topology.active,
-        zone: None,
-        switch: None,
-        reports: Vec::new(),
-        confirmed: None,
-        causes: vec![(p.from, Cause::Healthy)],
-        counts: Vec::new(),
-        doubts: Vec::new(),
-        clocks: Vec::new(),
-        sum_before: 0,
-        sum: 0,
     }
 }
