@@ -369,6 +369,96 @@ fn of_the_verdicts() {
 }
 
 #[test]
+fn of_the_labels() {
+    let drill = v1::Drill { service: "exchange".into(), from_us: 1, to_us: 2 };
+    let add = v1::AddLabelRequest {
+        subject: Some(v1::add_label_request::Subject::Drill(drill)),
+        need: v1::Need::Needed.into(),
+        cause: v1::Cause::RegionDown.into(),
+        execution: v1::Execution::Executed.into(),
+        note: "the yearly drill".into(),
+    };
+    check("add_label_request", &add);
+    let label = v1::Label {
+        entry: 7,
+        subject: "exchange/2026-03-02T08:15:00Z".into(),
+        drill: true,
+        service: "exchange".into(),
+        from_us: 1,
+        to_us: Some(2),
+        need: v1::Need::Needed.into(),
+        cause: v1::Cause::RegionDown.into(),
+        execution: v1::Execution::Executed.into(),
+        note: "the yearly drill".into(),
+        author: "operator/duty".into(),
+        labelled_us: 3,
+        counts: true,
+    };
+    check("add_label_response", &v1::AddLabelResponse { label: Some(label.clone()) });
+    let (service, page_token) = ("exchange".to_owned(), "next".to_owned());
+    check("list_labels_request", &v1::ListLabelsRequest { service, from_us: 1, to_us: 2, page_size: 3, page_token });
+    let next_page_token = "next".into();
+    check("list_labels_response", &v1::ListLabelsResponse { labels: vec![label], next_page_token });
+}
+
+#[test]
+fn of_the_policies() {
+    let (service, from_us, to_us) = ("exchange".to_owned(), 1, 2);
+    let policy_json = r#"{"hard_duration":"600s"}"#.into();
+    check("backtest_request", &v1::BacktestRequest { from_us, to_us, service: service.clone(), policy_json });
+    let compare = v1::CompareRequest { shadow: "quick".into(), service: service.clone(), from_us, to_us };
+    check("compare_request", &compare);
+    let amount = |episodes| Some(v1::Amount { episodes, ms: episodes * 60_000 });
+    let totals = v1::Totals {
+        needed: amount(1),
+        missed: amount(2),
+        unnecessary: amount(3),
+        futile: amount(4),
+        inconclusive: amount(5),
+        all: amount(6),
+    };
+    let judged = v1::Judged {
+        episode: verdict().episode,
+        from_us,
+        to_us: Some(to_us),
+        need: v1::Need::Needed.into(),
+        cause: v1::Cause::RegionDown.into(),
+        execution: v1::Execution::Missed.into(),
+    };
+    let difference = v1::Difference {
+        service: service.clone(),
+        current: Some(judged.clone()),
+        other: Some(judged),
+        changed: vec!["need".into()],
+    };
+    let cell = v1::ConfusionCell { judged: v1::Need::Futile.into(), current: amount(7), other: amount(8) };
+    let row = v1::ConfusionRow { label: v1::Need::Needed.into(), drill: true, cells: vec![cell] };
+    let compared = v1::ComparedService {
+        service,
+        current_policy: "0123456789abcdef".into(),
+        other_policy: "fedcba9876543210".into(),
+    };
+    let comparison = v1::Comparison {
+        from_us,
+        to_us,
+        plan_version: "0123456789abcdef".into(),
+        services: vec![compared],
+        current: Some(totals),
+        other: Some(totals),
+        differences: vec![difference],
+        differences_omitted: 9,
+        confusion: vec![row],
+        measurements: 10,
+        damaged_records: 11,
+    };
+    let progress = v1::BacktestProgress { measurements: 12, through_us: 13 };
+    let update = |update| v1::BacktestUpdate { update: Some(update) };
+    check("backtest_progress", &update(v1::backtest_update::Update::Progress(progress)));
+    check("backtest_comparison", &update(v1::backtest_update::Update::Comparison(comparison.clone())));
+    check("compare_response", &v1::CompareResponse { comparison: Some(comparison), since_us: 14 });
+}
+
+#[test]
 fn every_message_has_a_fixture() {
     let descriptors = protox::prost_reflect::prost_types::FileDescriptorSet::decode(uitwijk_proto::DESCRIPTORS)
         .expect("descriptors decode");
