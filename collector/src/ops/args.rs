@@ -73,7 +73,7 @@ impl Reach {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "How answers look")]
 pub(crate) struct Show {
-    /// table or json [default: table; of replay: json]
+    /// table, json or, of score, markdown [default: table; of replay: json]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) output: Option<Output>,
     /// auto (a terminal, no NO_COLOR), always or never
@@ -92,6 +92,7 @@ pub(crate) enum Output {
     Table,
     #[value(alias = "jsonl")]
     Json,
+    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -151,6 +152,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         to: ToFile,
     },
+    /// Play labelled scenarios or random worlds, and score the judge beside the
+    /// rules that people use today
+    Score(Box<super::score_args::Score>),
     /// Say what the need of an episode was, or that there was a drill
     Label(policy_args::Label),
     /// What was said of episodes, and the drills

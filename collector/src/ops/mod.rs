@@ -35,6 +35,8 @@ mod policy_args;
 mod range;
 mod replay;
 mod scenario;
+mod score;
+mod score_args;
 mod screen;
 mod stream_out;
 mod table;
@@ -110,6 +112,7 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Plan(PlanCommand::FromScenario(which)) => scenario::plan(screen, which),
         Command::Replay(args) => replay::run(screen, args, env),
         Command::Simulate { scenario, seed, to } => scenario::simulate(screen, scenario, *seed, to),
+        Command::Score(args) => score::run(screen, args),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),
         _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen, env)),
@@ -152,9 +155,11 @@ async fn ask(
         Command::Labels(list) => labels::list(screen, &collector, list).await,
         Command::Backtest(asked) => policies::backtest(screen, &collector, asked, env).await,
         Command::Compare(asked) => policies::compare(screen, &collector, asked).await,
-        Command::Pki(_) | Command::Completions { .. } | Command::Replay(_) | Command::Simulate { .. } => {
-            Ok(Answer::Yes)
-        }
+        Command::Pki(_)
+        | Command::Completions { .. }
+        | Command::Replay(_)
+        | Command::Simulate { .. }
+        | Command::Score(_) => Ok(Answer::Yes),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Screen<'a> {
     err: &'a mut dyn Write,
     clock: Arc<dyn Clock>,
     pub(crate) json: bool,
+    /// Tables as Markdown, of commands that have such.
+    pub(crate) markdown: bool,
     /// A table was asked for by name.
     pub(crate) table_asked: bool,
     color: bool,
@@ -62,6 +64,7 @@ impl<'a> Screen<'a> {
             err: &mut *world.err,
             clock: world.clock.clone(),
             json: show.output == Some(Output::Json),
+            markdown: show.output == Some(Output::Markdown),
             table_asked: show.output == Some(Output::Table),
             color: match show.color {
                 Color::Auto => world.terminal && !plain,

@@ -4,6 +4,7 @@ mod answers;
 mod canned;
 mod canned_policies;
 mod policies;
+mod score;
 mod streams;
 
 use std::ffi::OsString;
