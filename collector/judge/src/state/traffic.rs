@@ -34,9 +34,10 @@ impl State {
         let at = match &self.mode {
             // Who moved it knows best when.
             _ if reported.is_some() => slot,
-            _ if first => self.start,
             // Nobody answers to tell it: users went there when their trouble began.
             Mode::Pending(p) if told.is_none() => p.onset.max(self.entry_since),
+            // The first answer tells of the slots before it as well, as long as nothing can be settled about them.
+            _ if first && slot - self.start < topology.spans.hard_window => self.start,
             _ => self.turned_at(topology, evidence, region, slot),
         };
         self.relabel(at, slot, |_, label| label.active = region);

@@ -14,9 +14,6 @@ use uitwijk_model::{
 use crate::support::plans;
 use crate::support::world::Dice;
 
-/// Regions, zones of a region and so on are below this.
-pub const MANY: usize = 5;
-
 static PROBE: LazyLock<Probe> = LazyLock::new(plans::probe);
 
 /// What is measured.
@@ -253,25 +250,26 @@ impl Names {
     /// Every name begins with the same two letters, which no other word contains, and goes on with a number.
     pub fn with(prefix: &str, fleet: &Fleet) -> Self {
         let name = |kind: &str, i: usize| format!("{prefix}{kind}{i}");
+        let zones = fleet.zones.iter().copied().max().unwrap_or(0);
         Self {
-            region: (0..MANY).map(|i| Region::new(name("r", i)).unwrap()).collect(),
-            zone: (0..MANY).map(|i| Zone::new(name("z", i)).unwrap()).collect(),
+            region: (0..fleet.zones.len()).map(|i| Region::new(name("r", i)).unwrap()).collect(),
+            zone: (0..zones).map(|i| Zone::new(name("z", i)).unwrap()).collect(),
             agent: (0..fleet.agents.len()).map(|i| AgentId::new(name("a", i)).unwrap()).collect(),
             service: ServiceId::new(name("s", 0)).unwrap(),
-            endpoint: (0..MANY).map(|i| EndpointName::new(name("e", i)).unwrap()).collect(),
-            partner: (0..MANY).map(|i| PartnerId::new(name("p", i)).unwrap()).collect(),
-            control: (0..MANY).map(|i| ControlId::new(name("c", i)).unwrap()).collect(),
+            endpoint: (0..fleet.endpoints.len()).map(|i| EndpointName::new(name("e", i)).unwrap()).collect(),
+            partner: (0..fleet.partners).map(|i| PartnerId::new(name("p", i)).unwrap()).collect(),
+            control: (0..fleet.controls).map(|i| ControlId::new(name("c", i)).unwrap()).collect(),
         }
     }
 
     /// The same names, given to others.
-    pub fn dealt_anew(&self, fleet: &Fleet, dice: &mut Dice) -> Self {
+    pub fn dealt_anew(&self, dice: &mut Dice) -> Self {
         let mut other = self.clone();
-        shuffle(&mut other.region[..fleet.zones.len()], dice);
+        shuffle(&mut other.region, dice);
         shuffle(&mut other.agent, dice);
-        shuffle(&mut other.endpoint[..fleet.endpoints.len()], dice);
-        shuffle(&mut other.partner[..fleet.partners], dice);
-        shuffle(&mut other.control[..fleet.controls], dice);
+        shuffle(&mut other.endpoint, dice);
+        shuffle(&mut other.partner, dice);
+        shuffle(&mut other.control, dice);
         other
     }
 

@@ -17,6 +17,21 @@ fn no_evidence_is_no_answer() {
 }
 
 #[test]
+fn a_clock_that_leads_does_not_let_the_watermark_run_ahead() {
+    let mut world = World::quiet(1, crate::fleet::Fleet::any(&mut Dice(1)), &mut Dice(1));
+    world.fleet.agents.truncate(1);
+    let case = Case::new(world);
+    let (agent, at) = (&case.names.agent[0], case.told.at(9_000_000));
+    let mut live = Live::new(&case.plan, &case.names.service).unwrap();
+    live.frontier(agent, at);
+    assert_eq!(live.watermark(), Some(at));
+    let mut shot = case.shots.iter().find(|s| s.slot == 9).unwrap().clone();
+    shot.offset = Some(7_000_000);
+    live.observe(agent, &case.told.measurement(&shot), case.told.at(shot.arrived));
+    assert_eq!(live.watermark(), Some(case.told.at(2_000_000)));
+}
+
+#[test]
 fn the_first_attempt_of_a_slot_counts_and_retries_only_stand_in() {
     let case = Case::new(World::quiet(1, crate::fleet::Fleet::any(&mut Dice(1)), &mut Dice(1)));
     let topology: &Topology = &case.topology;

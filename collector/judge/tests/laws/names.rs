@@ -13,7 +13,7 @@ use crate::courts::{Case, bare, said};
 use crate::fleet::{Fleet, Names};
 use crate::runner::hold;
 use crate::support::world::Dice;
-use crate::world::{Fault, Harm, World};
+use crate::world::World;
 
 /// Segments with the names of regions that the fleet has by itself.
 fn plain(case: &Case, t: &Timeline) -> Vec<Segment> {
@@ -39,12 +39,10 @@ fn other_names_change_nothing_but_names() {
         assert_eq!(bare(&here.segments), plain(&other, &there));
 
         // Records that claim the same place, as those of a clock that steps do, are told apart by content: by names as well.
-        let leads = |f: &Fault| matches!(f.harm, Harm::Lead(..));
-        let world = World { faults: case.world.faults.iter().filter(|f| !leads(f)).copied().collect(), ..case.world };
-        let case = Case::new(world);
+        let case = Case::new(case.world.steady());
         let here = case.settled();
         let mut dice = Dice(seed ^ 3);
-        let names = case.names.dealt_anew(&case.world.fleet, &mut dice);
+        let names = case.names.dealt_anew(&mut dice);
         let other = Case::told(case.world.clone(), names, case.shots.clone());
         assert_eq!(bare(&here.segments), plain(&other, &other.settled()), "dealt anew");
     });
@@ -59,7 +57,7 @@ fn two_regions_that_swap_their_names_swap_the_answer() {
             world = World { fleet: Fleet::with_regions(&mut dice, 2), ..world };
             world = world.again(&mut dice);
         }
-        let case = Case::new(world);
+        let case = Case::new(world.steady());
         let mut names = case.names.clone();
         names.region.swap(0, 1);
         let other = Case::told(case.world.clone(), names, case.shots.clone());

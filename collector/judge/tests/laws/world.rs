@@ -131,6 +131,17 @@ impl World {
         self
     }
 
+    /// The same world in which every clock is right.
+    pub fn steady(mut self) -> Self {
+        self.faults.retain(|f| !matches!(f.harm, Harm::Lead(..)));
+        self
+    }
+
+    /// Whether every clock is right.
+    pub fn is_steady(&self) -> bool {
+        self.faults.iter().all(|f| !matches!(f.harm, Harm::Lead(..)))
+    }
+
     fn any_scope(&self, dice: &mut Dice) -> Scope {
         let fleet = &self.fleet;
         let r = if dice.chance(0.5) { fleet.active } else { dice.below(fleet.zones.len() as u64) as usize };
