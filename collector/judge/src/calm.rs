@@ -60,7 +60,7 @@ fn tests() -> [Test; 9] {
         (Cause::EndpointFault, |s| s.reading.level == Level::None && s.reading.clear && !s.reading.bad.is_empty()),
         (Cause::DiagnosticOnly, |s| !s.reading.traces && bad_region(s, s.serving.active)),
         (Cause::StandbyDown, standby_down),
-        (Cause::ChainPartner, |s| s.reading.minor && failing_partner(s.topology, s.hard).is_some()),
+        (Cause::ChainPartner, partner),
         (Cause::MinorDegradation, minor),
         (Cause::SlowWithinObjective, |s| s.reading.level == Level::None && s.reading.clear && s.slower),
     ]
@@ -71,6 +71,11 @@ fn tests() -> [Test; 9] {
 fn minor(scene: &Scene<'_>) -> bool {
     let goes_on = scene.told == Cause::MinorDegradation && scene.reading.traces;
     scene.reading.level < Level::Hard && (scene.reading.minor || goes_on)
+}
+
+/// A small share fails, and a partner fails by much more.
+fn partner(scene: &Scene<'_>) -> bool {
+    scene.reading.minor && failing_partner(scene.topology, scene.hard).is_some()
 }
 
 /// A vantage with a vote cannot reach something of the service that the others can.

@@ -97,7 +97,7 @@ pub(crate) fn read(topology: &Topology, hard: &Court<'_>, soft: &Court<'_>, acti
 }
 
 /// Whether bad endpoints make the service bad: they carry enough of its weight, or one is critical.
-fn affects(topology: &Topology, bad: &[EndpointIx]) -> bool {
+pub(crate) fn affects(topology: &Topology, bad: &[EndpointIx]) -> bool {
     if bad.is_empty() {
         return false;
     }

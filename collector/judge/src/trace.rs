@@ -38,7 +38,9 @@ impl Label {
             // The failures while a zone is taken out belong to the zone.
             (None, Some(Cause::Transient), Cause::ZoneAbsorbed) => (Cause::ZoneAbsorbed, false),
             // A small share of failures reaches the policy's share by chance now and then.
-            (None, Some(Cause::Transient), Cause::MinorDegradation) if self.mild => (Cause::MinorDegradation, false),
+            (None, Some(Cause::Transient), small @ (Cause::MinorDegradation | Cause::ChainPartner)) if self.mild => {
+                (small, false)
+            }
             (None, Some(cause), _) => (cause, false),
             (None, None, Cause::Healthy) if self.window => (Cause::Maintenance, true),
             (None, None, cause) => (cause, false),

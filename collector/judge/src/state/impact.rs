@@ -7,7 +7,7 @@ use super::{Impact, Lasting, Mode, Pending, State, echo, is_entry};
 use crate::blame::Question;
 use crate::evidence::Evidence;
 use crate::maintenance;
-use crate::reading::{Level, Reading};
+use crate::reading::{Level, Reading, affects};
 use crate::share::{good_stretch, share, threshold, well_above, worst_stretch};
 use crate::topology::{EndpointIx, Topology};
 use crate::trace::{Note, NoteKind, Trace};
@@ -46,8 +46,21 @@ impl State {
             Level::Soft => (policy.soft_share, spans.soft_window, false),
             _ => (policy.soft_share, spans.hard_window, false),
         };
-        let series = self.newest_first(topology, &reading.bad, slow, slots, slot);
-        slot + 1 - worst_stretch(series.into_iter(), ratio).max(1)
+        let since = |bad: &[EndpointIx]| {
+            let series = self.newest_first(topology, bad, slow, slots, slot);
+            slot + 1 - worst_stretch(series.into_iter(), ratio).max(1)
+        };
+        // An endpoint that was bad for longer, and carries too little by itself, does not date the others back.
+        let mut each: Vec<(i64, EndpointIx)> = reading.bad.iter().map(|&e| (since(&[e]), e)).collect();
+        each.sort_unstable();
+        let mut bad = Vec::new();
+        for (onset, e) in each {
+            bad.push(e);
+            if affects(topology, &bad) {
+                return onset;
+            }
+        }
+        since(&reading.bad)
     }
 
     /// Follows the runs of a pending impact.
