@@ -134,6 +134,11 @@ impl Leads {
         lead.saturating_add(self.slot_us / 2).div_euclid(self.slot_us)
     }
 
+    /// Whether a slot can have begun when its record arrived, by any clock that could be put right.
+    pub(crate) const fn can_be(&self, slot: i64, arrived: WallTime) -> bool {
+        WallTime::from_micros(slot.saturating_mul(self.slot_us)).micros_since(arrived) <= FARTHEST_US
+    }
+
     /// Every shift that an agent's samples may have.
     pub(crate) fn shifts(&self, v: AgentIx) -> &[i64] {
         &self.shifts[v]

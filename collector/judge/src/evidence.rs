@@ -45,7 +45,8 @@ pub enum Taken {
     Changed(i64),
     /// It was known, or another attempt of the same slot stands before it.
     Known,
-    /// No enrolled agent, or a target that this service does not rest on.
+    /// No enrolled agent, a target that this service does not rest on, or a slot more than an hour after its record
+    /// arrived: such would never be forgotten.
     Foreign,
     /// Older than what is still kept.
     TooLate,
@@ -96,6 +97,9 @@ impl Evidence {
     pub fn add_numbered(&mut self, sample: &Numbered) -> Taken {
         let (v, slot) = (sample.agent, sample.slot.0);
         if v >= self.agents || sample.target >= self.targets || slot.unsigned_abs() > SLOT_MAX {
+            return Taken::Foreign;
+        }
+        if !self.leads.can_be(slot, sample.arrived) {
             return Taken::Foreign;
         }
         if slot < self.floor {

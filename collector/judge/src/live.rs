@@ -41,7 +41,7 @@ pub struct Counters {
     pub changed: u64,
     /// Were known.
     pub known: u64,
-    /// Belong to no enrolled agent, or to a target that this service does not rest on.
+    /// Belong to no enrolled agent, to a target that this service does not rest on, or to a slot far after they arrived.
     pub foreign: u64,
     /// Came after everything about their slot was forgotten.
     pub too_late: u64,

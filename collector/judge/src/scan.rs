@@ -158,8 +158,9 @@ impl Scan {
         runs
     }
 
-    /// Bytes that states and checkpoints take, about.
+    /// Bytes that states, checkpoints and settled runs take, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.state.bytes() + self.checkpoints.iter().map(|c| c.state.bytes()).sum::<usize>()
+        let checkpoints: usize = self.checkpoints.iter().map(|c| c.state.bytes()).sum();
+        self.state.bytes() + checkpoints + self.trace.runs.iter().map(Run::bytes).sum::<usize>()
     }
 }

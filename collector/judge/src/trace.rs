@@ -71,6 +71,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Bytes that this takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let counts = self.counts.len() * size_of::<Count>() + self.doubts.len() * size_of::<[u32; Doubt::COUNT]>();
+        size_of::<Self>() + counts + self.clocks.len() * 8
+    }
+
     /// A run without slots; with a topology it counts what it rests on, if it tells anything.
     pub(crate) fn new(counting: Option<&Topology>, slot: i64, label: &Label, sum_before: u128) -> Self {
         let (cause, quiet) = label.answer();
