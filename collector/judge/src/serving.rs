@@ -71,9 +71,14 @@ impl Serving {
                 if let Some(zone) = zone {
                     let zones = &mut self.zones[region];
                     zones.answers += 1;
-                    zones.seen[zone] = ZoneSeen { last: Some(slot), at: zones.answers };
+                    zones.seen[zone].last = Some(slot);
                 }
             }
+        }
+        // The answers of one slot have no order among each other.
+        for zones in &mut self.zones {
+            let answers = zones.answers;
+            zones.seen.iter_mut().filter(|z| z.last == Some(slot)).for_each(|z| z.at = answers);
         }
     }
 
