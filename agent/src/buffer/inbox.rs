@@ -5,11 +5,11 @@
 //! a bound on messages, which bounds no memory. The lock is only held to move pointers, so probing never waits for the disk.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use uitwijk_model::{BootId, Clock, Elapsed, Measurement, Sequence, SystemClock};
+use tokio::sync::{Notify, oneshot};
+use uitwijk_model::{BootId, Clock, Elapsed, Measurement, Sequence};
 
 use super::reading::ReadRequest;
 
@@ -65,8 +65,11 @@ pub(super) struct Work {
 pub(super) struct Inbox {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    /// The same for an owner that is a task.
+    woken: Notify,
     rows_max: usize,
     commit_every: Elapsed,
+    pace: Arc<dyn Clock>,
 }
 
 /// What became of appended rows.
@@ -81,7 +84,7 @@ pub struct Appended {
 }
 
 impl Inbox {
-    pub(super) fn new(rows_max: usize, commit_every: Duration) -> Self {
+    pub(super) fn new(rows_max: usize, commit_every: Duration, pace: Arc<dyn Clock>) -> Self {
         let waiting = Waiting {
             chunks: VecDeque::new(),
             rows: 0,
@@ -93,7 +96,8 @@ impl Inbox {
             syncs: Vec::new(),
             closing: false,
         };
-        Self { waiting: Mutex::new(waiting), wake: Condvar::new(), rows_max, commit_every: commit_every.into() }
+        let (waiting, wake, woken) = (Mutex::new(waiting), Condvar::new(), Notify::new());
+        Self { waiting, wake, woken, rows_max, commit_every: commit_every.into(), pace }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -106,10 +110,10 @@ impl Inbox {
         let (first, all) = (waiting.next, rows.len());
         rows.truncate(room);
         let (taken, lost) = (rows.len(), all - rows.len());
-        waiting.take(rows);
+        waiting.take(rows, || self.now());
         waiting.refuse(lost as u64);
         if waiting.rows == taken || waiting.rows >= COMMIT_ROWS || lost > 0 {
-            self.wake.notify_one();
+            self.wake();
         }
         Appended { first_sequence: first, taken: taken as u64, lost: lost as u64 }
     }
@@ -122,7 +126,7 @@ impl Inbox {
         let mut waiting = self.lock();
         let to = waiting.acknowledged.entry((collector.to_owned(), boot)).or_default();
         *to = next.max(*to);
-        self.wake.notify_one();
+        self.wake();
     }
 
     /// Replaces the earlier request of the same reader, whose answer nobody waits for any more.
@@ -130,7 +134,7 @@ impl Inbox {
         let mut waiting = self.lock();
         if !waiting.closing {
             waiting.requests.insert(reader, request);
-            self.wake.notify_one();
+            self.wake();
         }
     }
 
@@ -139,32 +143,66 @@ impl Inbox {
         let mut waiting = self.lock();
         if waiting.syncs.len() < SYNCS_MAX && !waiting.closing {
             waiting.syncs.push(done);
-            self.wake.notify_one();
+            self.wake();
         }
     }
 
     pub(super) fn close(&self) {
         self.lock().closing = true;
-        self.wake.notify_one();
+        self.wake();
     }
 
     /// Waits until there is something to do, at most `idle`.
     pub(super) fn wait(&self, idle: Duration) -> Work {
-        let until = Elapsed::from_micros(now().as_micros() + Elapsed::from(idle).as_micros());
+        let until = self.after(idle);
         let mut waiting = self.lock();
         loop {
-            let deadline = until.min(waiting.commit_at(self.commit_every).unwrap_or(until));
-            let left = deadline.since(now());
-            if waiting.is_urgent() || left == Elapsed::default() {
-                return waiting.give(self.commit_every);
-            }
+            let left = match self.due(&mut waiting, until) {
+                Ok(work) => return work,
+                Err(left) => left,
+            };
             waiting = self.wake.wait_timeout(waiting, left.into()).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// The same for an owner that is a task: its time is that of the runtime.
+    pub(super) async fn waited(&self, idle: Duration) -> Work {
+        let until = self.after(idle);
+        loop {
+            let left = match self.due(&mut self.lock(), until) {
+                Ok(work) => return work,
+                Err(left) => left,
+            };
+            let _ = tokio::time::timeout(left.into(), self.woken.notified()).await;
+        }
+    }
+
+    /// What there is to do, or how long there is nothing.
+    fn due(&self, waiting: &mut Waiting, until: Elapsed) -> Result<Work, Elapsed> {
+        let now = self.now();
+        let deadline = until.min(waiting.commit_at(self.commit_every).unwrap_or(until));
+        let left = deadline.since(now);
+        let due = waiting.is_urgent() || left == Elapsed::default();
+        if due { Ok(waiting.give(self.commit_every, now)) } else { Err(left) }
+    }
+
+    fn wake(&self) {
+        self.wake.notify_one();
+        self.woken.notify_one();
+    }
+
+    /// Group commits keep the time of the machine, whatever clock names the moments.
+    pub(super) fn now(&self) -> Elapsed {
+        self.pace.elapsed()
+    }
+
+    fn after(&self, wait: Duration) -> Elapsed {
+        Elapsed::from_micros(self.now().as_micros().saturating_add(Elapsed::from(wait).as_micros()))
     }
 }
 
 impl Waiting {
-    fn take(&mut self, rows: Vec<Measurement>) {
+    fn take(&mut self, rows: Vec<Measurement>, now: impl FnOnce() -> Elapsed) {
         if rows.is_empty() {
             return;
         }
@@ -206,7 +244,7 @@ impl Waiting {
             || !self.syncs.is_empty()
     }
 
-    fn give(&mut self, commit_every: Elapsed) -> Work {
+    fn give(&mut self, commit_every: Elapsed, now: Elapsed) -> Work {
         let mut work = Work {
             acknowledged: std::mem::take(&mut self.acknowledged),
             requests: std::mem::take(&mut self.requests).into_values().collect(),
@@ -214,7 +252,7 @@ impl Waiting {
             closing: self.closing,
             ..Work::default()
         };
-        let due = self.commit_at(commit_every).is_some_and(|at| at <= now());
+        let due = self.commit_at(commit_every).is_some_and(|at| at <= now);
         if due || self.rows >= COMMIT_ROWS || !self.refused.is_empty() || !work.syncs.is_empty() || self.closing {
             work.chunks = std::mem::take(&mut self.chunks);
             work.refused = std::mem::take(&mut self.refused);
@@ -223,9 +261,4 @@ impl Waiting {
         }
         work
     }
-}
-
-/// Group commits keep the time of the machine, whatever clock names the moments.
-pub(super) fn now() -> Elapsed {
-    SystemClock.elapsed()
 }

@@ -93,9 +93,28 @@ impl Buffer {
         if error.is_of_the_disk() { Self::start_in_memory(options, error) } else { Err(error) }
     }
 
+    /// As [`Self::open`], but the owner is a task that the caller spawns, not a thread: for a simulation, where time is that of
+    /// the runtime (`options.pace` must tell the same). A task that is dropped leaves on disk what a kill would.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as_task(
+        options: BufferOptions,
+    ) -> Result<(Self, OpenReport, impl Future<Output = ()> + Send + use<>), OpenError> {
+        let opened = open::open(&options)?;
+        let (mut owner, report) = Self::owner_on_disk(options, opened)?;
+        let buffer = Self::of(&mut owner);
+        Ok((buffer, report, owner.run_as_task()))
+    }
+
     fn start_on_disk(options: BufferOptions, opened: open::Opened) -> Result<(Self, OpenReport), OpenError> {
+        let (owner, report) = Self::owner_on_disk(options, opened)?;
+        Ok((Self::start(owner)?, report))
+    }
+
+    fn owner_on_disk(options: BufferOptions, opened: open::Opened) -> Result<(Owner, OpenReport), OpenError> {
         let open::Opened { directory, store, mut head, mut ledger, moved_aside, forgotten } = opened;
-        let boot = new_boot();
+        let boot = new_boot(&options);
         let mut gone = ledger.sweep(boot);
         let rows_kept = options.collectors.iter().map(|name| buffered(&ledger.books(name))).max().unwrap_or(0);
         gone.extend(open::begin_boot(&mut head, &mut ledger, boot, &options.collectors));
@@ -108,12 +127,12 @@ impl Buffer {
         let shelf = Shelf::new(store, head);
         let mut owner = Owner::new(options, boot, Some(directory), shelf, ledger);
         owner.prepare(report.moved_aside.is_some());
-        Ok((Self::start(owner)?, report))
+        Ok((owner, report))
     }
 
     fn start_in_memory(options: BufferOptions, error: OpenError) -> Result<(Self, OpenReport), OpenError> {
         tracing::error!(%error, "the buffer is in memory only: what is not delivered is lost with the process");
-        let boot = new_boot();
+        let boot = new_boot(&options);
         let mut shelf = Shelf::in_memory();
         let mut ledger = ledger::Ledger::default();
         open::begin_boot(&mut shelf.head, &mut ledger, boot, &options.collectors);
@@ -131,12 +150,20 @@ impl Buffer {
     }
 
     fn start(mut owner: Owner) -> Result<Self, OpenError> {
-        let (shared, collectors) = (owner.shared.clone(), owner.options.collectors.clone());
+        let mut buffer = Self::of(&mut owner);
         let dir = owner.options.dir.clone();
-        owner.publish();
         let thread = std::thread::Builder::new().name("buffer".into()).spawn(move || owner.run());
         let thread = thread.map_err(|e| OpenError::io(dir, e))?;
-        Ok(Self { inner: Arc::new(Inner { shared, collectors, thread: Mutex::new(Some(thread)) }) })
+        if let Some(inner) = Arc::get_mut(&mut buffer.inner) {
+            inner.thread = Mutex::new(Some(thread));
+        }
+        Ok(buffer)
+    }
+
+    fn of(owner: &mut Owner) -> Self {
+        owner.publish();
+        let (shared, collectors) = (owner.shared.clone(), owner.options.collectors.clone());
+        Self { inner: Arc::new(Inner { shared, collectors, thread: Mutex::default() }) }
     }
 
     /// The boot that runs.
@@ -253,6 +280,6 @@ fn buffered(books: &[Books]) -> u64 {
     books.iter().map(|books| books.buffered).sum()
 }
 
-fn new_boot() -> BootId {
-    BootId(rand::random::<u64>().max(1))
+fn new_boot(options: &BufferOptions) -> BootId {
+    options.boot.unwrap_or_else(|| BootId(rand::random::<u64>().max(1)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use uitwijk_model::{BootId, Clock};
+use uitwijk_model::{BootId, Clock, SystemClock};
 
 /// How the buffer is to be opened.
 #[derive(Debug, Clone)]
@@ -32,6 +32,10 @@ pub struct BufferOptions {
     pub collectors: Vec<String>,
     /// Names the moments.
     pub clock: Arc<dyn Clock>,
+    /// Paces group commits and new tries: the time of the machine, whatever clock names the moments; a simulation has its own.
+    pub pace: Arc<dyn Clock>,
+    /// The boot that begins; drawn by chance when absent, as it should be outside a simulation.
+    pub boot: Option<BootId>,
     pub(super) faults: Arc<Faults>,
 }
 
@@ -51,6 +55,8 @@ impl BufferOptions {
             aside_max: 2,
             collectors,
             clock,
+            pace: Arc::new(SystemClock),
+            boot: None,
             faults: Arc::new(Faults::default()),
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use uitwijk_model::{BootId, Elapsed};
 
 use super::directory::Directory;
-use super::inbox::{Chunk, Inbox, Work, now};
+use super::inbox::{Chunk, Inbox, Work};
 use super::ledger::{Ledger, Loss};
 use super::open::{HEAD_KEY, boot_key};
 use super::options::BufferOptions;
@@ -69,7 +69,8 @@ impl Owner {
         shelf: Shelf,
         ledger: Ledger,
     ) -> Self {
-        let inbox = Inbox::new(options.waiting_rows_max, options.commit_every);
+        let inbox = Inbox::new(options.waiting_rows_max, options.commit_every, options.pace.clone());
+        let now = inbox.now();
         let health = if directory.is_some() { Health::Disk } else { Health::Memory };
         Self {
             shared: Arc::new(Shared::new(boot, inbox)),
@@ -79,10 +80,10 @@ impl Owner {
             ledger,
             health,
             counts: Counts::default(),
-            retry_at: after(now(), options.retry_every),
+            retry_at: after(now, options.retry_every),
             gone: Vec::new(),
             dirty_since: None,
-            books_at: after(now(), BOOKS_EVERY),
+            books_at: after(now, BOOKS_EVERY),
             books_dirty: false,
             abandoned_at: None,
             remade: false,
@@ -111,9 +112,25 @@ impl Owner {
         self.finish();
     }
 
+    /// The same as a task, for a simulation: turns follow each other as the time of the runtime does. When the task is
+    /// dropped between two turns, what is on disk is what it would be after a kill.
+    pub(super) async fn run_as_task(mut self) {
+        loop {
+            let work = self.shared.inbox.waited(self.idle()).await;
+            if !self.turn(work) {
+                break;
+            }
+        }
+        self.finish();
+    }
+
+    pub(super) fn now(&self) -> Elapsed {
+        self.shared.inbox.now()
+    }
+
     /// How long nothing has to be done by itself.
     fn idle(&self) -> Duration {
-        let now = now();
+        let now = self.now();
         let commit = self.dirty_since.map(|since| after(since, ACKNOWLEDGED_WAIT));
         let retry = (self.health != Health::Disk || !self.counts.ballast).then_some(self.retry_at);
         let books = (self.books_dirty && self.directory.is_some()).then_some(self.books_at);
@@ -137,10 +154,10 @@ impl Owner {
             boot.dirty = true;
             self.books_dirty = true;
         }
-        if now() >= self.retry_at {
+        if self.now() >= self.retry_at {
             self.retry();
         }
-        let stale = self.dirty_since.is_some_and(|since| after(since, ACKNOWLEDGED_WAIT) <= now());
+        let stale = self.dirty_since.is_some_and(|since| after(since, ACKNOWLEDGED_WAIT) <= self.now());
         if fresh || stale || closing || !syncs.is_empty() {
             self.commit();
         }
@@ -176,7 +193,8 @@ impl Owner {
     }
 
     fn touch(&mut self) {
-        self.dirty_since.get_or_insert_with(now);
+        let now = self.now();
+        self.dirty_since.get_or_insert(now);
         self.books_dirty = true;
     }
 
@@ -227,12 +245,12 @@ impl Owner {
     pub(super) fn persist(&mut self) {
         self.news = true;
         if self.health == Health::Disk {
-            let began = now();
+            let began = self.now();
             match self.write() {
                 Ok(()) => {
                     self.shelf.forget_tail();
                     self.dirty_since = None;
-                    self.counts.commit_seconds = Duration::from(now().since(began)).as_secs_f64();
+                    self.counts.commit_seconds = Duration::from(self.now().since(began)).as_secs_f64();
                 }
                 Err(error) => self.fail(error),
             }
@@ -302,7 +320,7 @@ impl Owner {
     }
 
     fn keep_books(&mut self, closing: bool) {
-        if self.books_dirty && self.directory.is_some() && (closing || now() >= self.books_at) {
+        if self.books_dirty && self.directory.is_some() && (closing || self.now() >= self.books_at) {
             self.save_books();
         }
     }
@@ -330,7 +348,7 @@ impl Owner {
         let Some(directory) = &self.directory else { return false };
         let saved = super::open::save_books(directory, &self.shelf.head, &self.ledger);
         self.books_dirty = !saved;
-        self.books_at = after(now(), BOOKS_EVERY);
+        self.books_at = after(self.now(), BOOKS_EVERY);
         saved
     }
 }

@@ -20,7 +20,7 @@ use super::store::{Store, StoreError};
 impl Owner {
     /// The store failed: make room, keep what is new in memory, go on.
     pub(super) fn fail(&mut self, error: StoreError) {
-        self.retry_at = after(super::inbox::now(), self.options.retry_every);
+        self.retry_at = after(self.now(), self.options.retry_every);
         if let StoreError::Damaged(what) = error {
             return self.abandon(&what);
         }
@@ -53,7 +53,7 @@ impl Owner {
     /// Moves a damaged store aside and declares what it held lost; what is in memory is kept.
     fn abandon(&mut self, what: &str) {
         self.health = Health::Full;
-        let now = super::inbox::now();
+        let now = self.now();
         if self.abandoned_at.is_some_and(|at| now < after(at, self.options.retry_every)) {
             // Twice in a row is not damage but a store that cannot work: leave it until the next try.
             tracing::error!(error = what, "the buffer fails again at once, measurements stay in memory");
@@ -100,7 +100,7 @@ impl Owner {
 
     /// Tries the disk again.
     pub(super) fn retry(&mut self) {
-        self.retry_at = after(super::inbox::now(), self.options.retry_every);
+        self.retry_at = after(self.now(), self.options.retry_every);
         match self.health {
             Health::Memory => self.attach(),
             Health::Full => {

@@ -24,7 +24,7 @@ use crate::metrics::AgentMetrics;
 use crate::plan_memory::{Choice, PlanMemory};
 use crate::schedule::{Complete, Runner, RunnerOptions, Work};
 use crate::selfcheck::SelfCheck;
-use crate::uplink::{Buffered, Uplink, UplinkContext};
+use crate::uplink::{Buffered, HEARTBEAT_EVERY, Uplink, UplinkContext};
 
 /// The certificate files are looked at this often.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
@@ -275,7 +275,7 @@ fn uplink_context(
     stops: &Stops,
 ) -> UplinkContext {
     UplinkContext {
-        credentials: me.credentials.clone(),
+        dial: Arc::new(me.credentials.clone()),
         clock: common.clock.clone(),
         metrics: common.metrics.clone(),
         compression: match config.compression {
@@ -288,6 +288,8 @@ fn uplink_context(
         selfcheck: common.selfcheck.clone(),
         drain: stops.drain.clone(),
         stop: stops.uplinks.clone(),
+        heartbeat_every: HEARTBEAT_EVERY,
+        seed: None,
     }
 }
 

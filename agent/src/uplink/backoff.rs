@@ -6,24 +6,32 @@
 
 use std::time::Duration;
 
-use rand::Rng as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 
 const FLOOR: Duration = Duration::from_millis(50);
 const FIRST: Duration = Duration::from_millis(500);
 const CEILING: Duration = Duration::from_secs(30);
 
 /// The pauses of one uplink.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Backoff {
     failures: u32,
+    dice: StdRng,
 }
 
 impl Backoff {
+    /// Pauses by chance, or by a seed.
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        let dice = seed.map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64);
+        Self { failures: 0, dice }
+    }
+
     /// The pause after one more failure.
     pub(super) fn next(&mut self) -> Duration {
         let bound = self.bound();
         self.failures = self.failures.saturating_add(1);
-        rand::rng().random_range(Duration::ZERO..=bound).max(FLOOR)
+        self.dice.random_range(Duration::ZERO..=bound).max(FLOOR)
     }
 
     /// It works again.
@@ -42,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_bound_doubles_up_to_the_ceiling_and_pauses_vary_within_it() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(None);
         let bounds: Vec<_> = (0..100)
             .map(|_| {
                 let bound = backoff.bound();

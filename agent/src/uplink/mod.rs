@@ -15,6 +15,7 @@
 mod backlog;
 mod backoff;
 mod buffered;
+mod dial;
 mod heartbeat;
 mod plan;
 mod session;
@@ -24,5 +25,7 @@ mod task;
 
 pub use backlog::{Backlog, BatchLimits, Piece};
 pub use buffered::Buffered;
+pub use dial::{Dial, Dialing};
 pub use plan::PlanNews;
+pub use stream::HEARTBEAT_EVERY;
 pub use task::{Uplink, UplinkContext};

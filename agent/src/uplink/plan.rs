@@ -30,9 +30,10 @@ pub(super) async fn watch(
     collector: usize,
     running: watch::Receiver<Option<PlanVersion>>,
     news: mpsc::Sender<(usize, PlanNews)>,
+    seed: Option<u64>,
 ) {
     let mut client = FleetClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(seed);
     loop {
         let known_version = running.borrow().as_ref().map(ToString::to_string).unwrap_or_default();
         let ended = updates(&mut client, known_version, collector, &news, &mut backoff).await;

@@ -28,7 +28,7 @@ use crate::selfcheck::{Exchange, SelfCheck};
 /// The collector has to say welcome within this time.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// A heartbeat carries how far the schedule is complete, which a verdict waits for; so they go out often, and are small.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// After the stop, what is left is looked at this often.
 const LOOK_WHILE_DRAINING: Duration = Duration::from_millis(20);
 /// Messages between this task and the connection; the window bounds the batches, this the rest.
@@ -47,6 +47,7 @@ pub(super) struct StreamContext {
     pub(super) plan_version: watch::Receiver<Option<PlanVersion>>,
     /// Told of every exchange of time, and asked what came of them.
     pub(super) selfcheck: Arc<SelfCheck>,
+    pub(super) heartbeat_every: Duration,
 }
 
 /// Why a stream ended.
@@ -136,7 +137,7 @@ impl<'a, B: Backlog> Stream<'a, B> {
 
     /// Sends and receives until something ends it.
     pub(super) async fn run(mut self, renewed: &mut watch::Receiver<u64>, stop: &Stopping) -> End {
-        let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
+        let mut beat = tokio::time::interval(self.context.heartbeat_every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draining = false;
         let mut look = tokio::time::interval(LOOK_WHILE_DRAINING);

@@ -14,13 +14,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
-use uitwijk_identity::{ClientOptions, ConnectError, Credentials, connect_error_of};
+use uitwijk_identity::{ConnectError, connect_error_of};
 use uitwijk_model::{Clock, PlanVersion};
 use uitwijk_proto::v1;
 
 use super::backlog::Backlog;
 use super::backoff::Backoff;
+use super::dial::Dial;
 use super::plan::{PlanNews, watch};
 use super::status::Status;
 use super::stream::{End, Stopping, Stream, StreamContext};
@@ -34,8 +36,8 @@ const WORKED_AFTER: Duration = Duration::from_secs(10);
 /// What all uplinks share.
 #[derive(Clone)]
 pub struct UplinkContext {
-    /// Who we are.
-    pub credentials: Arc<Credentials>,
+    /// How to connect.
+    pub dial: Arc<dyn Dial>,
     /// Both clocks.
     pub clock: Arc<dyn Clock>,
     /// What to count.
@@ -54,6 +56,10 @@ pub struct UplinkContext {
     pub drain: CancellationToken,
     /// End now.
     pub stop: CancellationToken,
+    /// How often the agent says how far it is.
+    pub heartbeat_every: Duration,
+    /// What the pauses between tries are drawn from; chance when absent.
+    pub seed: Option<u64>,
 }
 
 /// The uplink to one collector.
@@ -82,9 +88,11 @@ impl<B: Backlog> Uplink<B> {
             complete: context.complete.clone(),
             plan_version: context.plan_version.clone(),
             selfcheck: context.selfcheck.clone(),
+            heartbeat_every: context.heartbeat_every,
         };
-        let (status, backoff) = (Status::new(name, metrics), Backoff::default());
-        let renewed = context.credentials.subscribe();
+        let (status, backoff) =
+            (Status::new(name, metrics), Backoff::new(context.seed.map(|seed| seed ^ index as u64)));
+        let renewed = context.dial.renewals();
         Self { context, stream, index, name: name.to_owned(), url, renewed, backlog, backoff, status }
     }
 
@@ -103,9 +111,11 @@ impl<B: Backlog> Uplink<B> {
                 }
             };
             let (index, running) = (self.index, self.context.plan_version.clone());
-            let plan = tokio::spawn(watch(channel.clone(), index, running, self.context.plan_news.clone()));
+            let (news, seed) = (self.context.plan_news.clone(), self.context.seed);
+            let watching = tokio::spawn(watch(channel.clone(), index, running, news, seed));
+            // It ends with the connection, and with this task.
+            let _watching = AbortOnDropHandle::new(watching);
             let ended = self.streams(&channel).await;
-            plan.abort();
             if ended {
                 break;
             }
@@ -117,8 +127,7 @@ impl<B: Backlog> Uplink<B> {
         // What changes from here on asks for another connection.
         self.renewed.mark_unchanged();
         let url = self.url.borrow_and_update().clone();
-        let options = ClientOptions { user_agent: crate::USER_AGENT.to_owned(), ..ClientOptions::default() };
-        uitwijk_identity::channel(&url, self.context.credentials.clone(), options).await
+        self.context.dial.dial(&url).await
     }
 
     /// Opens streams on this connection until it is lost; true when the uplink is to end.
@@ -168,6 +177,7 @@ impl<B: Backlog> Uplink<B> {
         // When nobody takes news the agent is stopping.
         let _ = self.context.plan_news.send(news).await;
         let end = tokio::select! {
+            biased;
             end = stream.run(&mut self.renewed, &stop) => end,
             Ok(()) = self.url.changed() => End::Renewed,
         };

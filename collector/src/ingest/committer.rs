@@ -90,18 +90,36 @@ impl Committer {
             while let Some(first) = queue.blocking_recv() {
                 let work = gather(first, &mut queue, self.group_rows_max);
                 self.state.metrics.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
-                if self.commit(work).is_none() {
+                let Some(mut group) = self.commit(work) else {
                     tracing::warn!("gave up a group that the store did not take; agents keep it");
                     return;
+                };
+                for input in group.judge_inputs() {
+                    // Without a judge the store still fills; a start recovers what the judge missed.
+                    let _ = self.judge.blocking_send(input);
                 }
+                self.acknowledge(group);
             }
         };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(run)?;
         Ok(CommitterHandle { thread, give_up, over })
     }
 
-    /// Nothing when the disk failed until it was told to give up.
-    pub(super) fn commit(&mut self, work: Vec<Work>) -> Option<()> {
+    /// The same as a task, for a simulation in one thread: a store that does not fail, and time that is the runtime's.
+    pub(super) async fn run_as_task(mut self, mut queue: mpsc::Receiver<Work>) {
+        self.health.set(HEALTH_CONDITION, Ok(()));
+        while let Some(first) = queue.recv().await {
+            let work = gather(first, &mut queue, self.group_rows_max);
+            let Some(mut group) = self.commit(work) else { return };
+            for input in group.judge_inputs() {
+                let _ = self.judge.send(input).await;
+            }
+            self.acknowledge(group);
+        }
+    }
+
+    /// Everything in the group that it answers is on disk. Nothing when the disk failed until it was told to give up.
+    fn commit(&mut self, work: Vec<Work>) -> Option<Group> {
         let began = self.clock.elapsed();
         let span = info_span!("commit", rows = tracing::field::Empty, batches = tracing::field::Empty);
         let _entered = span.clone().entered();
@@ -115,9 +133,8 @@ impl Committer {
             self.state.metrics.commit_seconds.observe(seconds(times.total));
             self.state.metrics.sync_seconds.observe(seconds(times.sync));
         }
-        self.tell(group);
         self.count(began);
-        Some(())
+        Some(group)
     }
 
     /// Tries again until the store does it, or nobody wants it any more.
@@ -150,19 +167,13 @@ impl Committer {
         self.health.set(HEALTH_CONDITION, Err(error.to_string()));
     }
 
-    /// Everything here is on disk. The judge first: what is acknowledged was handed on.
-    fn tell(&mut self, group: Group) {
+    /// Tells the agents of what is on disk and was handed on to the judge.
+    fn acknowledge(&mut self, group: Group) {
         let metrics = &self.state.metrics;
         metrics.batches.inc_by(group.batches);
         if group.rows > 0 {
             #[expect(clippy::cast_precision_loss, reason = "a group has far fewer rows than 2^53")]
             metrics.group_rows.observe(group.rows as f64);
-        }
-        let rows = group.accepted.into_iter().map(JudgeInput::Rows);
-        let frontiers = group.frontiers.into_iter().map(|(agent, through)| JudgeInput::Frontier { agent, through });
-        for input in rows.chain(frontiers) {
-            // Without a judge the store still fills; a start recovers what the judge missed.
-            let _ = self.judge.blocking_send(input);
         }
         for (peer, boot, refused) in &group.acknowledgements {
             let ledger = self.state.books.find(&peer.agent).and_then(|books| books.find(*boot));

@@ -12,6 +12,7 @@ use uitwijk_model::{AgentId, BootId, Measurement, Sequence, WallTime};
 use uitwijk_proto::columns;
 use uitwijk_proto::v1::{self, LossReason, RefusalReason};
 
+use super::JudgeInput;
 use super::books::AllBooks;
 use super::check::Good;
 use super::dedup::Dedup;
@@ -34,6 +35,15 @@ pub(super) struct Group {
     /// Held until the group is done.
     permits: Vec<Permits>,
     changed: BTreeSet<(AgentId, BootId)>,
+}
+
+impl Group {
+    /// What the judge gets of it, once it is on disk.
+    pub(super) fn judge_inputs(&mut self) -> impl Iterator<Item = JudgeInput> + use<> {
+        let rows = std::mem::take(&mut self.accepted).into_iter().map(JudgeInput::Rows);
+        let frontiers = std::mem::take(&mut self.frontiers).into_iter();
+        rows.chain(frontiers.map(|(agent, through)| JudgeInput::Frontier { agent, through }))
+    }
 }
 
 /// What the committer owns.

@@ -77,6 +77,22 @@ impl IngestService {
     /// # Errors
     /// When the state cannot be read, or the system has no thread left.
     pub fn start(parts: Parts) -> Result<(Self, CommitterHandle), StoreError> {
+        let (service, committer, work) = Self::assemble(parts)?;
+        let handle = committer.spawn(work).map_err(|e| StoreError::Write(format!("no thread for it: {e}")))?;
+        Ok((service, handle))
+    }
+
+    /// As [`Self::start`], but the committer is a task that the caller spawns, not a thread: for a simulation, where time is that
+    /// of the runtime. A task that is dropped leaves in the store what a kill would.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn start_as_task(parts: Parts) -> Result<(Self, impl Future<Output = ()> + Send + use<>), StoreError> {
+        let (service, committer, work) = Self::assemble(parts)?;
+        Ok((service, committer.run_as_task(work)))
+    }
+
+    fn assemble(parts: Parts) -> Result<(Self, Committer, mpsc::Receiver<Work>), StoreError> {
         let small = parts.store.small()?;
         let books = AllBooks::of(&small);
         let board = Arc::new(Board::of(&books));
@@ -93,7 +109,6 @@ impl IngestService {
             group_rows_max: parts.limits.group_rows_max,
             give_up: CancellationToken::new(),
         };
-        let handle = committer.spawn(work).map_err(|e| StoreError::Write(format!("no thread for it: {e}")))?;
         let sessions = Sessions::new(parts.clock.clone(), parts.limits.takeover_after, parts.metrics.clone());
         let memory = Arc::new(Semaphore::new((parts.limits.queue_bytes_max >> 10).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Shared {
@@ -108,7 +123,7 @@ impl IngestService {
             queue,
             memory,
         };
-        Ok((Self { shared: Arc::new(shared) }, handle))
+        Ok((Self { shared: Arc::new(shared) }, committer, work))
     }
 
     /// Every agent of the plan in force and every agent heard of, by name, for `Fleet.ListAgents`.

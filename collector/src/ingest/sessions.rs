@@ -83,6 +83,7 @@ impl Sessions {
             };
             let mut word = other.heard.subscribe();
             tokio::select! {
+                biased;
                 () = other.ended.cancelled() => {}
                 _ = word.changed() => {}
                 () = tokio::time::sleep(patience) => {}

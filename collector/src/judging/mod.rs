@@ -164,6 +164,16 @@ impl Recovering {
         self.owner.put_back_frontier(agent, through);
     }
 
+    /// As [`Self::run`], but the judge is a task that the caller spawns, not a thread: for a simulation, where time is that of
+    /// the runtime.
+    pub fn run_as_task(
+        self,
+        inputs: mpsc::Receiver<JudgeInput>,
+    ) -> (Judging, impl Future<Output = Result<(), JudgingError>> + use<>) {
+        let Self { owner, asks, handle } = self;
+        (handle, owner.run(inputs, asks))
+    }
+
     /// Starts judging. The judge ends when all senders of `inputs` are gone and what they sent is judged.
     ///
     /// # Errors

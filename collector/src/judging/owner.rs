@@ -105,10 +105,12 @@ impl Owner {
         loop {
             let mut ask = None;
             tokio::select! {
+                // Questions first: there are few of them, and inputs may never pause.
+                biased;
+                Some(asked) = asks.recv() => ask = Some(asked),
                 taken = inputs.recv_many(&mut group, INPUTS_AT_A_TIME) => if taken == 0 {
                     return self.finish();
                 },
-                Some(asked) = asks.recv() => ask = Some(asked),
                 () = tokio::time::sleep(self.wait()) => {}
             }
             for input in group.drain(..) {

@@ -127,20 +127,23 @@ impl StreamTask {
     async fn converse(&mut self, inbound: &mut impl Inbound) -> End {
         let (stopping, gone) = (self.shared.stopping.clone(), self.gone.clone());
         let greeted = tokio::select! {
-            greeted = self.greet(inbound) => greeted,
+            biased;
             () = stopping.cancelled() => Err(End::stopping()),
             () = gone.cancelled() => Err(End { reason: "disconnected", status: None }),
+            greeted = self.greet(inbound) => greeted,
         };
         let session = match greeted {
             Ok(session) => session,
             Err(end) => return end,
         };
         let end = tokio::select! {
-            end = self.listen(inbound, &session) => end,
+            // In this order, so that an agent that never pauses is stopped all the same.
+            biased;
             () = stopping.cancelled() => End::stopping(),
             () = gone.cancelled() => End { reason: "disconnected", status: None },
             // The one who took over has said so to the agent already.
             () = session.taken() => End { reason: "replaced", status: None },
+            end = self.listen(inbound, &session) => end,
         };
         self.shared.board.disconnected(&self.peer.agent);
         end
@@ -169,18 +172,20 @@ impl StreamTask {
         let silence_max = self.shared.limits.silence_max;
         let valid_us = self.expires.micros_since(self.shared.clock.wall()).max(0).cast_unsigned();
         tokio::select! {
+            // In this order, so that an agent that never pauses does not outlive its certificate or its place in the plan.
+            biased;
+            changed = self.plans.changed() => changed.map(|()| Event::PlanChanged).map_err(|_| End::stopping()),
+            // Timers take some years at most.
+            () = tokio::time::sleep(Duration::from_micros(valid_us).min(YEAR)) => {
+                Err(End::of("expired", expired(self.expires)))
+            }
             message = inbound.message() => match message {
                 Ok(Some(message)) => Ok(Event::Message(message)),
                 Ok(None) => Ok(Event::Done),
                 Err(status) => Err(broken(&status)),
             },
-            changed = self.plans.changed() => changed.map(|()| Event::PlanChanged).map_err(|_| End::stopping()),
             () = tokio::time::sleep(silence_max.into()) => {
                 Err(End::of("silent", Status::deadline_exceeded(format!("not a word for {silence_max}"))))
-            }
-            // Timers take some years at most.
-            () = tokio::time::sleep(Duration::from_micros(valid_us).min(YEAR)) => {
-                Err(End::of("expired", expired(self.expires)))
             }
         }
     }
