@@ -173,13 +173,13 @@ impl Fleet {
                 self.collectors[i].start()?;
             }
         }
-        for i in 0..self.agents.len() {
-            let down = active.contains(&What::AgentKilled(i)) || gone(&vantages[i].region);
-            if down && self.agents[i].is_running() {
-                self.agents[i].kill().await;
+        for (i, (agent, vantage)) in self.agents.iter_mut().zip(vantages).enumerate() {
+            let down = active.contains(&What::AgentKilled(i)) || gone(&vantage.region);
+            if down && agent.is_running() {
+                agent.kill().await;
                 self.links[i].iter().for_each(|link| link.reset(true));
-            } else if !down && !self.agents[i].is_running() {
-                self.agents[i].start()?;
+            } else if !down && !agent.is_running() {
+                agent.start()?;
             }
         }
         Ok(())

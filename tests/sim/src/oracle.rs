@@ -163,7 +163,7 @@ fn told(segments: &[Segment]) -> Vec<Told> {
         let next = Told { from: s.from, to: s.to, need: s.need, cause: s.cause, execution: s.execution };
         match all.last_mut() {
             Some(last) if Told { from: last.from, to: last.to, ..next } == *last && last.to == next.from => {
-                last.to = next.to
+                last.to = next.to;
             }
             _ => all.push(next),
         }
