@@ -90,15 +90,10 @@ impl Committer {
             while let Some(first) = queue.blocking_recv() {
                 let work = gather(first, &mut queue, self.group_rows_max);
                 self.state.metrics.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
-                let Some(mut group) = self.commit(work) else {
+                if self.commit(work).is_none() {
                     tracing::warn!("gave up a group that the store did not take; agents keep it");
                     return;
-                };
-                for input in group.judge_inputs() {
-                    // Without a judge the store still fills; a start recovers what the judge missed.
-                    let _ = self.judge.blocking_send(input);
                 }
-                self.acknowledge(group);
             }
         };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(run)?;
@@ -110,7 +105,7 @@ impl Committer {
         self.health.set(HEALTH_CONDITION, Ok(()));
         while let Some(first) = queue.recv().await {
             let work = gather(first, &mut queue, self.group_rows_max);
-            let Some(mut group) = self.commit(work) else { return };
+            let Some(mut group) = self.write(work) else { return };
             for input in group.judge_inputs() {
                 let _ = self.judge.send(input).await;
             }
@@ -118,8 +113,19 @@ impl Committer {
         }
     }
 
-    /// Everything in the group that it answers is on disk. Nothing when the disk failed until it was told to give up.
-    fn commit(&mut self, work: Vec<Work>) -> Option<Group> {
+    /// Writes a group, and tells the judge and then the agents. Nothing when the disk failed until it was told to give up.
+    pub(super) fn commit(&mut self, work: Vec<Work>) -> Option<()> {
+        let mut group = self.write(work)?;
+        for input in group.judge_inputs() {
+            // Without a judge the store still fills; a start recovers what the judge missed.
+            let _ = self.judge.blocking_send(input);
+        }
+        self.acknowledge(group);
+        Some(())
+    }
+
+    /// Everything in the group that it answers is on disk, and nobody was told yet.
+    fn write(&mut self, work: Vec<Work>) -> Option<Group> {
         let began = self.clock.elapsed();
         let span = info_span!("commit", rows = tracing::field::Empty, batches = tracing::field::Empty);
         let _entered = span.clone().entered();
