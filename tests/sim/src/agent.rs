@@ -35,6 +35,9 @@ pub(super) struct Started {
 /// How long a measurement waits for its group commit. Longer than in an agent, so that a kill finds something in it.
 pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(2);
 
+/// A buffer that cannot hold a long absence of a collector.
+pub(super) const SMALL_DISK: u64 = 60 << 10;
+
 /// One agent.
 pub(super) struct Agent {
     pub(super) name: AgentId,
@@ -77,6 +80,11 @@ impl Agent {
         let (started, kills) = (Vec::new(), Vec::new());
         let (boots, running) = (0, None);
         Self { name, seed, clock, dir, dialer, collectors, disk_bytes_max, boots, running, started, kills, complete }
+    }
+
+    /// Its buffer is too small for a long absence of a collector.
+    pub(super) const fn may_expire(&self) -> bool {
+        self.disk_bytes_max <= SMALL_DISK
     }
 
     pub(super) const fn is_running(&self) -> bool {

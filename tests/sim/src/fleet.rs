@@ -7,7 +7,7 @@ use std::time::Duration;
 use uitwijk_identity::{Identity, PeerInfo, Role};
 use uitwijk_model::{Clock as _, Vantage, WallTime};
 
-use super::agent::Agent;
+use super::agent::{Agent, SMALL_DISK};
 use super::clock::SimClock;
 use super::collector::Collector;
 use super::link::{Connecting, Dialer, Link, Weather};
@@ -80,7 +80,7 @@ impl Fleet {
         let collectors: Vec<Collector> = (0..COLLECTORS).map(collector).collect();
         let names: Vec<String> = collectors.iter().map(|collector| collector.name.clone()).collect();
         // Now and then a buffer that cannot hold a long absence.
-        let disk_bytes_max = if seed.is_multiple_of(4) { 60 << 10 } else { 64 << 20 };
+        let disk_bytes_max = if seed.is_multiple_of(4) { SMALL_DISK } else { 64 << 20 };
         let (mut agents, mut links) = (Vec::new(), Vec::new());
         for (i, watch) in world.watches.iter().enumerate() {
             let peer = PeerInfo {

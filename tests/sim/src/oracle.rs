@@ -134,6 +134,11 @@ fn ledger(
                 collector.name, agent.name
             ));
         }
+        if rest > 0 && !agent.may_expire() {
+            let name = &collector.name;
+            broken
+                .push(format!("{name}: {rest} rows of {} boot {boot} are lost though its buffer had room", agent.name));
+        }
         found.unsynced += unsynced;
         found.expired += rest.min(told);
     }
