@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use uitwijk_model::{AgentId, Slot, SlotLength, WallTime};
+use uitwijk_model::{AgentId, Slot, SlotLength};
 
 use crate::plans::{Plans, TargetNumber};
 use crate::store::{Store, StoreError};
@@ -71,6 +71,16 @@ struct Chunk {
     agents: HashMap<AgentId, Series>,
     /// The group that touched it last.
     touched: u64,
+}
+
+impl Chunk {
+    /// The slots of an agent, by a name that was checked when its rows were stored.
+    fn series_of(&mut self, agent: &str) -> Option<&mut Series> {
+        if !self.agents.contains_key(agent) {
+            self.agents.insert(AgentId::new(agent).ok()?, Series::default());
+        }
+        self.agents.get_mut(agent)
+    }
 }
 
 /// All slots that are taken, as far as they are in memory.
@@ -162,23 +172,29 @@ fn read_back(store: &Store, plans: &Plans, (length, number): ChunkId) -> Result<
     let start = |number: i64| length.start_of(Slot(number.saturating_mul(1 << CHUNK_BITS)));
     let (from, to) = (start(number), start(number.saturating_add(1)));
     let mut chunk = Chunk::default();
-    for batch in store.records(from, to) {
-        let rows = match batch.and_then(|batch| Ok((batch.rows()?, batch))) {
-            Ok(read) => read,
-            Err(error) => {
-                store.note_damage(&error)?;
-                continue;
-            }
-        };
-        let (rows, batch) = rows;
-        let targets: Vec<TargetNumber> = rows.targets().iter().map(|target| plans.number_of(target)).collect();
-        let series = chunk.agents.entry(batch.key.agent.clone()).or_default();
-        let within = |scheduled: WallTime| from <= scheduled && scheduled < to;
-        for row in batch.mask.ones(rows.len()).filter_map(|i| rows.row(i).ok()).filter(|row| within(row.scheduled)) {
-            if row.slot.0 >> CHUNK_BITS == number {
-                series.take(targets[row.target_index as usize], row.slot, row.attempt);
-            }
+    let mut numbers: HashMap<String, TargetNumber> = HashMap::new();
+    for part in store.records(from, to) {
+        let taken = part.and_then(|part| {
+            part.each_key(|key| {
+                if from <= key.scheduled && key.scheduled < to && key.slot.0 >> CHUNK_BITS == number {
+                    let target = number_of(&mut numbers, plans, key.target);
+                    chunk.series_of(key.agent).map(|series| series.take(target, key.slot, key.attempt));
+                }
+            })
+        });
+        if let Err(error) = taken {
+            store.note_damage(&error)?;
         }
     }
     Ok(chunk)
+}
+
+/// The number of a target, asked of the plans once.
+fn number_of(numbers: &mut HashMap<String, TargetNumber>, plans: &Plans, target: &str) -> TargetNumber {
+    if let Some(&number) = numbers.get(target) {
+        return number;
+    }
+    let number = plans.number_of(target);
+    numbers.insert(target.to_owned(), number);
+    number
 }

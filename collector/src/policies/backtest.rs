@@ -23,7 +23,7 @@ use uitwijk_model::{Millis, Plan, Policy, PolicyOverrides, ServiceId, WallTime};
 
 use super::judged::{Judged, Ledger, Stretch};
 use crate::judging::bench::Bench;
-use crate::store::{AcceptedRows, RECORD_SPAN, Store, StoreError};
+use crate::store::{AcceptedRows, Part, RECORD_SPAN, Store, StoreError};
 
 /// The longest stretch.
 pub const STRETCH_MAX: Millis = Millis::from_secs(31 * 86_400);
@@ -188,10 +188,10 @@ impl<'a> Pass<'a> {
     }
 
     fn read(&mut self, store: &Store, watcher: &mut Watcher<'_>) -> Result<(), BacktestError> {
-        for batch in store.records(self.read.from, self.read.to) {
-            let at = batch.as_ref().ok().map(|batch| batch.key.from);
-            match batch.and_then(|batch| batch.accepted()) {
-                Ok(rows) => self.take(rows),
+        for part in store.records(self.read.from, self.read.to) {
+            let at = part.as_ref().ok().map(Part::mark);
+            match part.and_then(|part| part.accepted()) {
+                Ok(batches) => batches.into_iter().for_each(|rows| self.take(rows)),
                 Err(error) => self.damaged += store.note_damage(&error)?,
             }
             if let Some(at) = at.filter(|at| *at >= self.next) {

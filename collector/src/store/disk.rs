@@ -147,6 +147,12 @@ impl Open {
         Ok(part)
     }
 
+    fn remove(&self, keys: &[Vec<u8>]) -> fjall::Result<()> {
+        let mut batch = self.database.batch();
+        keys.iter().for_each(|key| batch.remove(&self.batches, key.as_slice()));
+        batch.commit()
+    }
+
     /// How many were removed, and the last of them.
     fn remove_between(&self, from: &[u8], to: &[u8], max: usize) -> fjall::Result<(usize, Vec<u8>)> {
         let mut batch = self.database.batch();
@@ -213,6 +219,15 @@ impl HotStore for DiskStore {
         let (removed, last) = done.inspect_err(|_| self.failed.store(true, Ordering::Release))?;
         *removed_to = last;
         Ok(removed)
+    }
+
+    fn remove(&self, keys: &[Vec<u8>]) -> Result<(), StoreError> {
+        let done = match &*self.read() {
+            _ if keys.is_empty() => return Ok(()),
+            Some(open) => open.remove(keys).map_err(|e| StoreError::Write(reason(&e))),
+            None => Err(StoreError::Write(BUSY.into())),
+        };
+        done.inspect_err(|_| self.failed.store(true, Ordering::Release))
     }
 
     fn disk_bytes(&self) -> u64 {

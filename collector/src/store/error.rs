@@ -41,6 +41,12 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// The place for the files of sealed hours.
+    #[error("the files of sealed hours cannot be kept: {reason}: make the place usable, or change cold.url")]
+    Cold {
+        /// What was found.
+        reason: String,
+    },
     /// Bytes that are not what was written.
     #[error("the store at {dir} is damaged: {reason}: restore a backup, or move it aside and start with an empty one")]
     Damaged {

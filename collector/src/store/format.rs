@@ -2,6 +2,11 @@
 //!
 //! A file `format` stands beside the data and is written before it. It holds one line, `uitwijk-collector store N`. A directory
 //! with other files in it and no such line is somebody else's, and stays untouched.
+//!
+//! | format | |
+//! |---|---|
+//! | 1 | batches and small state |
+//! | 2 | hours may be sealed: small state says which, and their rows are in files. Format 1 becomes this when it is opened, since a release that knows no files would find rows missing |
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +15,7 @@ use std::path::Path;
 use super::OpenError;
 
 /// The newest format that this release reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const NAME: &str = "format";
 const WORDS: &str = "uitwijk-collector store ";
@@ -22,10 +27,15 @@ pub(super) fn prepare(dir: &Path) -> Result<(), OpenError> {
     let not_writable = |source| OpenError::NotWritable { dir: dir.to_path_buf(), source };
     fs::create_dir_all(dir).map_err(not_writable)?;
     match fs::read_to_string(dir.join(NAME)) {
-        Ok(text) => check(dir, &text)?,
+        Ok(text) => {
+            if check(dir, &text)? < FORMAT {
+                write_synced(dir, NAME, line().as_bytes()).map_err(not_writable)?;
+                tracing::info!(dir = %dir.display(), format = FORMAT, "the store has a newer format now");
+            }
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             check_empty(dir)?;
-            write_synced(dir, NAME, format!("{WORDS}{FORMAT}\n").as_bytes()).map_err(not_writable)?;
+            write_synced(dir, NAME, line().as_bytes()).map_err(not_writable)?;
         }
         Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(foreign(dir, "its file `format` is not text")),
         Err(e) => return Err(not_writable(e)),
@@ -40,11 +50,16 @@ pub(super) fn probe(dir: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-fn check(dir: &Path, text: &str) -> Result<(), OpenError> {
+fn line() -> String {
+    format!("{WORDS}{FORMAT}\n")
+}
+
+/// The format that the file names.
+fn check(dir: &Path, text: &str) -> Result<u32, OpenError> {
     let number = text.strip_prefix(WORDS).and_then(|rest| rest.trim_end().parse::<u32>().ok());
     match number {
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat { dir: dir.to_path_buf(), found, known: FORMAT }),
-        Some(1..) => Ok(()),
+        Some(found @ 1..) => Ok(found),
         _ => Err(foreign(dir, "its file `format` says something else")),
     }
 }

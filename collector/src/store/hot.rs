@@ -92,6 +92,12 @@ pub trait HotStore: Send + Sync + Debug {
     /// When the disk or the store fails.
     fn remove_below(&self, key: &[u8], max: usize) -> Result<usize, StoreError>;
 
+    /// Removes records by their keys. After a kill some of them may be there again.
+    ///
+    /// # Errors
+    /// When the disk or the store fails.
+    fn remove(&self, keys: &[Vec<u8>]) -> Result<(), StoreError>;
+
     /// Space taken on disk.
     fn disk_bytes(&self) -> u64;
 }

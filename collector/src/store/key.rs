@@ -36,6 +36,7 @@ pub(super) struct KeyView<'a> {
     pub(super) from: WallTime,
     pub(super) to: WallTime,
     pub(super) agent: &'a str,
+    pub(super) serial: u64,
 }
 
 /// The first key at or after a moment.
@@ -66,7 +67,7 @@ impl RecordKey {
             agent: AgentId::new(view.agent).ok()?,
             boot: BootId(number(0)?),
             first_sequence: number(1)?,
-            serial: number(2)?,
+            serial: view.serial,
             span_us: u32::from_be_bytes(rest.get(24..28)?.try_into().ok()?),
         })
     }
@@ -82,9 +83,10 @@ fn parse(key: &[u8]) -> Option<(KeyView<'_>, &[u8])> {
     let len = usize::from(*key.get(8)?);
     let agent = std::str::from_utf8(key.get(9..9 + len)?).ok()?;
     let rest = key.get(9 + len..).filter(|rest| rest.len() == 28)?;
+    let serial = u64::from_be_bytes(rest.get(16..24)?.try_into().ok()?);
     let span = u32::from_be_bytes(rest.get(24..28)?.try_into().ok()?);
     let to = WallTime::from_micros(from.saturating_add(i64::from(span)));
-    Some((KeyView { from: WallTime::from_micros(from), to, agent }, rest))
+    Some((KeyView { from: WallTime::from_micros(from), to, agent, serial }, rest))
 }
 
 #[cfg(test)]

@@ -111,6 +111,12 @@ impl HotStore for MemoryStore {
         Ok(keys.len())
     }
 
+    fn remove(&self, keys: &[Vec<u8>]) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        keys.iter().for_each(|key| drop(inner.batches.remove(key)));
+        Ok(())
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.lock().batches.iter().map(|(k, v)| (k.len() + v.len()) as u64).sum()
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   committer --Writes (one group)--> HotStore.write     atomic, on disk when it returns
-//!   judge, API <--records, pages----- HotStore.scan
+//!   judge, API <--records, pages----- HotStore.scan, files of sealed hours (cold/)
 //!
 //!   batches   key.rs, record.rs    the batch as it came, and which of its rows count
 //!   small     small.rs             ledgers, frontiers, the serial: in the same group as the rows they count
@@ -15,6 +15,7 @@
 //! the writes.
 
 mod accepted;
+mod cold;
 mod disk;
 mod error;
 mod format;
@@ -36,6 +37,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uitwijk_model::{Clock, WallTime};
 
 pub use accepted::AcceptedRows;
+pub use cold::{
+    CELLS_MAX, COLD_FORMAT, Cell, ColdRows, EDGES_US, FILE_ROWS_MAX, Goes, Gone, Histogram, Hour, Objects, RollupKey,
+    Rollups, RowKey, Sealed, SealedHour, Sealing, key_of,
+};
 pub use disk::{DiskOptions, DiskStore};
 pub use error::{OpenError, StoreError};
 pub use format::FORMAT;
@@ -46,7 +51,7 @@ pub use mask::Mask;
 pub use memory::{Failing, MemoryStore};
 pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};
 pub use record::StoredBatch;
-pub use records::Records;
+pub use records::{Part, Records};
 pub use retention::remove_old;
 
 /// Records removed in one step, so that a writer never waits long for the journal.
@@ -56,43 +61,69 @@ const REMOVED_PER_STEP: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Store {
     hot: Arc<dyn HotStore>,
+    cold: Arc<cold::Cold>,
     damaged: Arc<AtomicU64>,
 }
 
 impl Store {
-    /// Opens a store, or makes one in an empty or missing directory.
+    /// Opens a store, or makes one in an empty or missing directory. Sealed hours lie in a folder of it.
     ///
     /// # Errors
     /// When the directory is not one of ours, of a newer format, in use, not writable or damaged.
     pub fn open(dir: &Path, options: DiskOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Ok(Self::over(Arc::new(DiskStore::open(dir, options, clock)?)))
+        let hot = DiskStore::open(dir, options, clock)?;
+        let cold = |error: StoreError| OpenError::Cold { reason: error.to_string() };
+        Self::joined(Arc::new(hot), Objects::folder(&dir.join("cold")).map_err(cold)?).map_err(cold)
     }
 
-    /// A store over any keys and values.
+    /// The same, with sealed hours elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        dir: &Path,
+        options: DiskOptions,
+        clock: Arc<dyn Clock>,
+        objects: Objects,
+    ) -> Result<Self, OpenError> {
+        let hot = DiskStore::open(dir, options, clock)?;
+        Self::joined(Arc::new(hot), objects).map_err(|error| OpenError::Cold { reason: error.to_string() })
+    }
+
+    /// A store of keys and values, and a place for the files of the hours that it says are sealed.
+    ///
+    /// # Errors
+    /// When what it says cannot be read.
+    pub fn joined(hot: Arc<dyn HotStore>, objects: Objects) -> Result<Self, StoreError> {
+        let manifest = small::read(&hot.small()?)?.manifest();
+        Ok(Self { hot, cold: Arc::new(cold::Cold::new(objects, manifest)), damaged: Arc::default() })
+    }
+
+    /// A store over keys and values of which no hour was ever sealed.
     #[must_use]
     pub fn over(hot: Arc<dyn HotStore>) -> Self {
-        Self { hot, damaged: Arc::default() }
+        let cold = cold::Cold::new(Objects::memory(), cold::Manifest::default());
+        Self { hot, cold: Arc::new(cold), damaged: Arc::default() }
     }
 
     pub(crate) fn hot(&self) -> Arc<dyn HotStore> {
         self.hot.clone()
     }
 
-    /// Batches with rows scheduled from `from` to `to`, and some beside them.
+    /// Everything with rows scheduled from `from` to `to`, and some beside them.
     #[must_use]
-    pub fn records(&self, from: WallTime, to: WallTime) -> Records<'static> {
-        Records::new(self.hot(), from, to, |_| true)
+    pub fn records(&self, from: WallTime, to: WallTime) -> Records {
+        Records::new(self, from, to, &Filter::default())
     }
 
-    /// What the judge needs after a start: all rows that count of batches with rows since then, in order of scheduled time
-    /// of their first row. Damaged records are counted, logged and left out. Reads the disk.
+    /// What the judge needs after a start: all rows that count of batches with rows since then, about in order of scheduled
+    /// time. Damaged records are counted, logged and left out. Reads the disk.
     pub fn recover(&self, since: WallTime) -> impl Iterator<Item = Result<AcceptedRows, StoreError>> + use<> {
         let store = self.clone();
-        self.records(since, WallTime::from_micros(i64::MAX)).filter_map(move |batch| {
-            match batch.and_then(|batch| batch.accepted()) {
-                Ok(rows) if rows.rows.is_empty() => None,
-                Ok(rows) => Some(Ok(rows)),
-                Err(error) => store.note_damage(&error).err().map(Err),
+        self.records(since, WallTime::from_micros(i64::MAX)).flat_map(move |part| {
+            match part.and_then(|part| part.accepted()) {
+                Ok(batches) => batches.into_iter().filter(|rows| !rows.rows.is_empty()).map(Ok).collect::<Vec<_>>(),
+                Err(error) => store.note_damage(&error).err().map(Err).into_iter().collect(),
             }
         })
     }
@@ -115,10 +146,10 @@ impl Store {
         self.hot.remove_below(&key::key_at(moment.minus(RECORD_SPAN)), REMOVED_PER_STEP)
     }
 
-    /// Space taken on disk.
+    /// Space taken on disk by the hot store and the files of sealed hours.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        self.hot.disk_bytes()
+        self.hot.disk_bytes() + self.cold.bytes()
     }
 
     /// Damaged records met since the start.
@@ -141,4 +172,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

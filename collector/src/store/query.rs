@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use uitwijk_model::{AgentId, Record, Region, ServiceId, TargetId, WallTime, Zone};
-use uitwijk_proto::columns::RowView;
 
-use super::records::Records;
+use super::cold::{ColdRows, Keys};
+use super::records::{Part, Records};
 use super::{Store, StoreError, StoredBatch};
 
 /// The largest page.
@@ -154,14 +154,41 @@ impl Search<'_> {
         self.best.peek().filter(|_| self.best.len() >= self.keep).map(|worst| worst.position.scheduled)
     }
 
-    fn look_into(&mut self, batch: &StoredBatch) -> Result<(), StoreError> {
+    fn look_into(&mut self, part: &Part) -> Result<(), StoreError> {
+        match part {
+            Part::Batch(batch) => self.look_into_batch(batch),
+            Part::Cold(rows) => self.look_into_rows(rows),
+        }
+    }
+
+    /// First which rows can be on the page, and only when there are some, what they say.
+    fn look_into_rows(&mut self, rows: &ColdRows) -> Result<(), StoreError> {
+        let keys = rows.keys()?;
+        let mut wanted: Vec<usize> = keys.rows().filter(|&row| self.wants_key(&keys, row)).collect();
+        let position = |row: &usize| keys.get(*row).map(|key| (key.scheduled, key.agent, key.target, key.attempt));
+        wanted.sort_unstable_by_key(position);
+        wanted.truncate(self.keep);
+        if !wanted.is_empty() {
+            rows.records(&wanted)?.into_iter().for_each(|row| self.keep(row));
+        }
+        Ok(())
+    }
+
+    fn wants_key(&self, keys: &Keys, row: usize) -> bool {
+        let Some(key) = keys.get(row) else { return false };
+        self.filter.agent.as_ref().is_none_or(|agent| agent.as_str() == key.agent)
+            && ColdRows::takes_place(keys, row, self.filter)
+            && self.wants((key.scheduled, key.agent, key.target, key.attempt))
+    }
+
+    fn look_into_batch(&mut self, batch: &StoredBatch) -> Result<(), StoreError> {
         if !self.filter.takes_batch(batch) {
             return Ok(());
         }
         let rows = batch.rows()?;
         for i in batch.mask.ones(rows.len()) {
             let Ok(row) = rows.row(i) else { continue };
-            if self.wants(batch.key.agent.as_str(), &row) {
+            if self.wants((row.scheduled, batch.key.agent.as_str(), row.target, row.attempt)) {
                 let record = batch.record(rows.sequence(i), row.to_measurement());
                 self.keep(StoredRecord { record, stored: batch.arrived });
             }
@@ -169,12 +196,12 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn wants(&self, agent: &str, row: &RowView<'_>) -> bool {
-        let position = (row.scheduled, agent, row.target, row.attempt);
+    fn wants(&self, position: PositionRef<'_>) -> bool {
+        let (scheduled, _, target, _) = position;
         let full = self.best.len() >= self.keep;
-        self.from <= row.scheduled
-            && row.scheduled < self.to
-            && self.filter.takes_target(row.target)
+        self.from <= scheduled
+            && scheduled < self.to
+            && self.filter.takes_target(target)
             && self.after.as_ref().is_none_or(|after| after.borrow() < position)
             && self.best.peek().is_none_or(|worst| !full || position < worst.position.borrow())
     }
@@ -216,13 +243,11 @@ impl Store {
         let from = after.as_ref().map_or(from, |after| from.max(after.scheduled));
         let keep = page_size.clamp(1, PAGE_SIZE_MAX) + 1;
         let mut search = Search { filter, from, to, after, keep, best: BinaryHeap::new() };
-        let agent = filter.agent.clone();
-        let wanted = move |key: &super::key::KeyView<'_>| agent.as_ref().is_none_or(|a| a.as_str() == key.agent);
         let mut damaged = 0;
-        for batch in Records::new(self.hot(), from, to, wanted) {
-            match batch {
-                Ok(batch) if search.horizon().is_some_and(|horizon| batch.key.from > horizon) => break,
-                Ok(batch) => match search.look_into(&batch) {
+        for part in Records::new(self, from, to, filter) {
+            match part {
+                Ok(part) if search.horizon().is_some_and(|horizon| part.mark() > horizon) => break,
+                Ok(part) => match search.look_into(&part) {
                     Ok(()) => {}
                     Err(error) => damaged += self.note_damage(&error)?,
                 },

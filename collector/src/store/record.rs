@@ -109,6 +109,18 @@ impl StoredBatch {
         })
     }
 
+    /// The rows that count and whose time is wanted.
+    ///
+    /// # Errors
+    /// When its columns are damaged.
+    pub(super) fn narrowed(&self, wanted: impl Fn(WallTime) -> bool) -> Result<Mask, StoreError> {
+        let rows = self.rows()?;
+        let mut mask = Mask::none(rows.len());
+        let counts = |&i: &usize| rows.row(i).is_ok_and(|row| wanted(row.scheduled));
+        self.mask.ones(rows.len()).filter(counts).for_each(|i| mask.set(i));
+        Ok(mask)
+    }
+
     /// One of its rows with everything that tells it from all others.
     pub(super) fn record(&self, sequence: Sequence, measurement: Measurement) -> Record {
         let (agent, vantage): (AgentId, Vantage) = (self.key.agent.clone(), self.vantage.clone());

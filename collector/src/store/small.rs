@@ -4,11 +4,13 @@
 //!   l/AGENT/boot   the ledger of a boot
 //!   a/AGENT        the frontier of an agent
 //!   s              the highest serial given to a record
+//!   c/hour         the files of a sealed hour; see cold/manifest.rs
 //! ```
 
 use prost::Message as _;
 use uitwijk_model::{AgentId, BootId, WallTime};
 
+use super::cold::{Hour, HourState, Manifest, read_hour};
 use super::hot::Entry;
 use super::ledger::LedgerRow;
 use super::{Ledger, StoreError};
@@ -24,6 +26,8 @@ pub struct SmallState {
     pub frontiers: Vec<(AgentId, WallTime)>,
     /// Higher ones are free.
     pub serial: u64,
+    /// Hours that are sealed.
+    pub(super) hours: Vec<(Hour, HourState)>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -72,7 +76,16 @@ pub(super) fn read(entries: &[Entry]) -> Result<SmallState, StoreError> {
         let damaged = || StoreError::Damaged(format!("small state {:?}", String::from_utf8_lossy(key)));
         apply(&mut state, key, value).ok_or_else(damaged)?;
     }
+    // What an hour has seen was given out, whether the group that it came in reached the disk or not.
+    state.serial = state.hours.iter().map(|(_, row)| row.through()).fold(state.serial, u64::max);
     Ok(state)
+}
+
+impl SmallState {
+    /// The hours that are sealed, for readers.
+    pub(super) fn manifest(&self) -> Manifest {
+        Manifest { hours: self.hours.iter().cloned().collect() }
+    }
 }
 
 fn apply(state: &mut SmallState, key: &[u8], value: &[u8]) -> Option<()> {
@@ -87,6 +100,7 @@ fn apply(state: &mut SmallState, key: &[u8], value: &[u8]) -> Option<()> {
             let through = WallTime::from_micros(FrontierRow::decode(value).ok()?.through_us);
             state.frontiers.push((agent(rest)?, through));
         }
+        [b'c', b'/', rest @ ..] => state.hours.push(read_hour(rest, value)?),
         SERIAL => state.serial = SerialRow::decode(value).ok()?.serial,
         _ => return None,
     }

@@ -21,7 +21,8 @@ use crate::ingest::mailbox::Mailbox;
 use crate::ingest::work::{IncomingBatch, Lost, Peer, Permits, Work};
 use crate::ingest::{IngestLimits, IngestMetrics, JudgeInput};
 use crate::plans::Plans;
-use crate::store::{AcceptedRows, MemoryStore, Store};
+use crate::store::tests::sealing::{remove_covered, seal_all};
+use crate::store::{AcceptedRows, MemoryStore, Objects, Store};
 use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, vantage};
 
 /// What an agent's boot measured, or did not live to deliver.
@@ -34,10 +35,21 @@ fn row_of(boot: u64, sequence: u64) -> Measurement {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Send { boot: u64, first: u64, count: u64 },
-    Lose { boot: u64, first: u64, count: u64 },
+    Send {
+        boot: u64,
+        first: u64,
+        count: u64,
+    },
+    Lose {
+        boot: u64,
+        first: u64,
+        count: u64,
+    },
     Commit,
     Restart,
+    /// Every hour with something to seal.
+    Seal,
+    RemoveCovered,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -47,12 +59,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => range.prop_map(|(boot, first, count)| Step::Lose { boot, first, count }),
         4 => Just(Step::Commit),
         1 => Just(Step::Restart),
+        1 => Just(Step::Seal),
+        1 => Just(Step::RemoveCovered),
     ];
     prop::collection::vec(step, 1..60)
 }
 
-fn committer(hot: &Arc<MemoryStore>, judge: mpsc::Sender<JudgeInput>, dedup_bytes_max: usize) -> Committer {
-    let store = Store::over(hot.clone());
+fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_bytes_max: usize) -> Committer {
     let small = store.small().unwrap();
     let books = AllBooks::of(&small);
     let dedup = Dedup::new(store.clone(), dedup_bytes_max);
@@ -112,10 +125,11 @@ impl Model {
 }
 
 fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
-    let hot = Arc::new(MemoryStore::default());
+    let (hot, objects) = (Arc::new(MemoryStore::default()), Objects::memory());
+    let open = || Store::joined(hot.clone(), objects.clone()).unwrap();
     let peer = Arc::new(Peer { agent: agent_id("nl-1"), vantage: vantage("NL", "1"), mailbox: Mailbox::default() });
     let (judge, mut judged) = mpsc::channel(10_000);
-    let mut committer_now = committer(&hot, judge.clone(), dedup_bytes_max);
+    let mut committer_now = committer(open(), judge.clone(), dedup_bytes_max);
     let mut model = Model::default();
     let mut waiting: Vec<(Work, Step)> = Vec::new();
     for step in steps.iter().chain([&Step::Commit]) {
@@ -135,15 +149,17 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
                     match step {
                         Step::Send { boot, first, count } => model.send(boot, first, count),
                         Step::Lose { boot, first, count } => model.settle(boot, first, count),
-                        Step::Commit | Step::Restart => unreachable!("they do not wait"),
+                        _ => unreachable!("they do not wait"),
                     }
                 }
             }
             // What was not committed is gone, as with a process that dies.
             Step::Restart => {
                 waiting.clear();
-                committer_now = committer(&hot, judge.clone(), dedup_bytes_max);
+                committer_now = committer(open(), judge.clone(), dedup_bytes_max);
             }
+            Step::Seal => seal_all(&committer_now.store, 7),
+            Step::RemoveCovered => remove_covered(&committer_now.store),
         }
     }
     let key = |m: &Measurement| (m.target.to_string(), m.slot.0, m.attempt);
@@ -153,7 +169,7 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
     };
     let (mut named_in_store, mut named_to_judge) = (BTreeSet::new(), BTreeSet::new());
     let mut stored = BTreeMap::new();
-    for accepted in Store::over(hot.clone()).recover(WallTime::from_micros(i64::MIN)) {
+    for accepted in open().recover(WallTime::from_micros(i64::MIN)) {
         let accepted = accepted.unwrap();
         named_in_store.extend(names(&accepted));
         for row in accepted.rows {
@@ -171,7 +187,7 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
     prop_assert_eq!(&told, &model.stored);
     prop_assert_eq!(named_in_store.len(), model.stored.len());
     prop_assert_eq!(&named_in_store, &named_to_judge);
-    for (_, boot, ledger) in Store::over(hot).small().unwrap().ledgers {
+    for (_, boot, ledger) in open().small().unwrap().ledgers {
         let settled = &model.settled[&boot.0];
         prop_assert!(ledger.balances());
         prop_assert_eq!(ledger.settled(), settled.len() as u64);

@@ -7,7 +7,7 @@ use uitwijk_proto::v1::{self, RefusalReason, from_agent};
 
 use super::world::{World, peer};
 use crate::ingest::{JudgeInput, ReasonLabel};
-use crate::store::Filter;
+use crate::store::{Filter, Part};
 use crate::testing::{NOW, batch, plan, row, slot_now, vantage};
 
 const NL: &str = "exchange/default@NL";
@@ -252,7 +252,10 @@ async fn a_batch_over_hours_is_kept_in_pieces_of_a_minute() {
     let records: Vec<_> = world
         .store
         .records(WallTime::from_micros(i64::MIN), WallTime::from_micros(i64::MAX))
-        .map(Result::unwrap)
+        .filter_map(|part| match part.unwrap() {
+            Part::Batch(batch) => Some(batch),
+            Part::Cold(_) => None,
+        })
         .collect();
     assert!(records.iter().all(|r| r.key.span_us <= 60_000_000) && records.len() > 70, "{}", records.len());
     let sequences: Vec<u64> =

@@ -23,7 +23,7 @@ fn a_directory_that_cannot_be_used_says_why() {
         let error = open(&path(name)).expect_err(name).to_string();
         texts.push(error.replace(dir.path().to_str().unwrap(), "DIR"));
     };
-    for (name, line) in [("newer", "uitwijk-collector store 2\n"), ("other", "sled\n")] {
+    for (name, line) in [("newer", "uitwijk-collector store 3\n"), ("other", "sled\n")] {
         fs::create_dir(path(name)).unwrap();
         fs::write(path(name).join("format"), line).unwrap();
         refuse(name);
@@ -49,7 +49,16 @@ fn a_first_start_that_was_cut_short_is_no_obstacle() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("format.new"), "uitwijk-coll").unwrap();
     open(dir.path()).unwrap();
-    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), "uitwijk-collector store 1\n");
+    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), "uitwijk-collector store 2\n");
+}
+
+#[test]
+fn a_store_of_the_first_format_gets_the_second_when_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    fs::write(dir.path().join("format"), "uitwijk-collector store 1\n").unwrap();
+    drop(open(dir.path()).unwrap());
+    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), "uitwijk-collector store 2\n");
 }
 
 #[test]

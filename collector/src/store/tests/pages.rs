@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use uitwijk_model::{Measurement, ServiceId, WallTime};
 
+use super::sealing::{remove_covered, seal_all};
 use super::{EVER, in_memory, stored, write};
-use crate::store::{Filter, StoredRecord};
+use crate::store::{Filter, Store, StoredBatch, StoredRecord};
 use crate::testing::{NOW, agent_id, row, slot_now};
 
 const TARGETS: [&str; 4] = ["exchange/default@NL", "exchange/default@IE", "exchange-2/default@NL", "control:a"];
@@ -43,6 +44,27 @@ fn filters() -> impl Strategy<Value = Filter> {
     )
 }
 
+fn all_pages(
+    store: &Store,
+    filter: &Filter,
+    (from, to): (WallTime, WallTime),
+    size: usize,
+) -> Result<Vec<StoredRecord>, TestCaseError> {
+    let (mut rows, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = store.query(filter, from, to, &token, size).unwrap();
+        prop_assert!(page.rows.len() <= size);
+        prop_assert_eq!(page.damaged, 0);
+        rows.extend(page.rows);
+        match page.next_page_token {
+            Some(next) => token = next,
+            None => break,
+        }
+    }
+    prop_assert!(rows.is_sorted_by_key(key));
+    Ok(rows)
+}
+
 fn key(r: &StoredRecord) -> (WallTime, String, String, u8) {
     let m = &r.record.measurement;
     (m.scheduled, r.record.agent.to_string(), m.target.to_string(), m.attempt)
@@ -73,25 +95,21 @@ proptest! {
         batches in batches(), filter in filters(), size in 1usize..40, from in 0i64..120, length in 0i64..200,
     ) {
         let (_, store) = in_memory();
-        let records: Vec<_> =
+        let records: Vec<StoredBatch> =
             batches.iter().zip(1..).map(|((agent, rows), serial)| stored(AGENTS[*agent], serial, rows)).collect();
         write(&store, &records);
         let start = NOW.as_micros() - 2_000_000_000;
         let from = WallTime::from_micros(start + from * 10_000_000);
         let to = WallTime::from_micros(from.as_micros() + length * 10_000_000);
-        let (mut rows, mut token) = (Vec::new(), String::new());
-        loop {
-            let page = store.query(&filter, from, to, &token, size).unwrap();
-            prop_assert!(page.rows.len() <= size);
-            rows.extend(page.rows);
-            match page.next_page_token {
-                Some(next) => token = next,
-                None => break,
-            }
-        }
-        prop_assert!(rows.is_sorted_by_key(key));
-        let rows: Vec<Measurement> = rows.into_iter().map(|r| r.record.measurement).collect();
+        let hot = all_pages(&store, &filter, (from, to), size)?;
+        let rows: Vec<Measurement> = hot.iter().map(|r| r.record.measurement.clone()).collect();
         prop_assert_eq!(rows, expected(&batches, &filter, from, to));
+        // Sealed in small files, and before hot records are removed as well as after.
+        seal_all(&store, 7);
+        prop_assert_eq!(&all_pages(&store, &filter, (from, to), size)?, &hot);
+        remove_covered(&store);
+        prop_assert_eq!(store.hot().disk_bytes(), 0);
+        prop_assert_eq!(&all_pages(&store, &filter, (from, to), size)?, &hot);
     }
 }
 
