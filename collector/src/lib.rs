@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod cold_metrics;
 pub mod config;
 pub mod ingest;
 pub mod judging;

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use uitwijk_identity::{Credentials, HandshakeFailure, ServerCounters};
 use uitwijk_telemetry::ProcessMetrics;
 
+use crate::cold_metrics::ColdMetrics;
 use crate::ingest::IngestMetrics;
 use crate::plans::Plans;
 
@@ -235,6 +236,8 @@ pub struct Metrics {
     pub reload: ReloadMetrics,
     /// Counts of the data path.
     pub ingest: IngestMetrics,
+    /// Counts of sealed hours.
+    pub cold: ColdMetrics,
     /// Counts of connections.
     pub connections: Arc<ServerCounters>,
     credentials: Arc<Credentials>,
@@ -251,6 +254,7 @@ impl Metrics {
             api: ApiMetrics::default(),
             reload: ReloadMetrics::default(),
             ingest: IngestMetrics::default(),
+            cold: ColdMetrics::default(),
             connections: Arc::default(),
             credentials,
             plans,
@@ -268,6 +272,7 @@ impl Metrics {
         self.api.register(ours);
         self.reload.register(ours);
         self.ingest.register(ours);
+        self.cold.register(ours);
         ours.register_collector(Box::new(Read {
             connections: self.connections.clone(),
             credentials: self.credentials.clone(),

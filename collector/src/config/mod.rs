@@ -67,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Where and when hours are sealed.
+    pub cold: Cold,
     /// When it judges.
     pub judging: Judging,
     /// How it logs.
@@ -88,6 +90,7 @@ impl Default for Config {
             tls: Tls::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            cold: Cold::default(),
             judging: Judging::default(),
             log: Log::default(),
         }
@@ -135,8 +138,23 @@ pub struct Limits {
 /// How long things are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
+    /// An hour of measurements in the hot store, after its end.
+    pub hot: Millis,
     /// Measurements; verdicts are kept for good.
     pub measurements: Millis,
+    /// Counts and histograms per minute.
+    pub rollups: Millis,
+    /// What the store and its sealed hours may take of the disk; the oldest hours go first. Absent means any amount.
+    pub disk_bytes_max: Option<u64>,
+}
+
+/// Where and when hours are sealed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cold {
+    /// The place of their files; a folder of the store when absent.
+    pub url: Option<String>,
+    /// How long an hour waits for agents that have not delivered all of it.
+    pub wait_max: Millis,
 }
 
 /// When the judge runs.
@@ -271,6 +289,17 @@ fn check_together(config: &Config, mistakes: &mut Vec<Mistake>) {
                 "{} is less than limits.batch_bytes_max ({}): a batch must fit into a message",
                 Bytes(limits.message_bytes_max),
                 Bytes(limits.batch_bytes_max)
+            ),
+        });
+    }
+    let retention = &config.retention;
+    if retention.measurements.0 > 0 && retention.measurements < retention.hot {
+        mistakes.push(Mistake {
+            origin: String::new(),
+            key: "retention.hot".to_owned(),
+            message: format!(
+                "{} is more than retention.measurements ({}): an hour is sealed before it goes",
+                retention.hot, retention.measurements
             ),
         });
     }

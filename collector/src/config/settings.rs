@@ -137,8 +137,29 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.future_max", "1h", "1s..1d", "how far ahead a measurement may be scheduled", |c, t| {
         put(&mut c.limits.future_max, length(t, Millis(1000), Millis(86_400_000)))
     }),
+    setting("retention.hot", "2h", "0s..30d", "how long an ended hour stays in the hot store at least", |c, t| {
+        put(&mut c.retention.hot, length(t, Millis(0), Millis(30 * 86_400_000)))
+    }),
     setting("retention.measurements", "35d", "1d..3660d", "how long measurements are kept", |c, t| {
         put(&mut c.retention.measurements, length(t, Millis(86_400_000), Millis(3660 * 86_400_000)))
+    }),
+    setting("retention.rollups", "400d", "1d..3660d", "how long counts and histograms per minute are kept", |c, t| {
+        put(&mut c.retention.rollups, length(t, Millis(86_400_000), Millis(3660 * 86_400_000)))
+    }),
+    optional(
+        "retention.disk_bytes_max",
+        "64MiB..",
+        "what measurements may take of the disk, sealed hours included; the oldest hours go first",
+        |c, t| put(&mut c.retention.disk_bytes_max, size(t, 64 << 20, usize::MAX).map(|bytes| Some(bytes as u64))),
+    ),
+    optional(
+        "cold.url",
+        "file:///DIR | s3://BUCKET/PREFIX",
+        "where sealed hours lie; a folder in data_dir when not set",
+        |c, t| put(&mut c.cold.url, place(t).map(Some)),
+    ),
+    setting("cold.wait_max", "6h", "0s..30d", "how long an hour waits for agents before it is sealed", |c, t| {
+        put(&mut c.cold.wait_max, length(t, Millis(0), Millis(30 * 86_400_000)))
     }),
     setting(
         "judging.catch_up_max",
@@ -171,6 +192,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("an empty path: name a file or directory".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn place(text: &str) -> Result<String, String> {
+    let known = ["file:///", "s3://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    match known {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is not a place for files: write file:///DIR or s3://BUCKET/PREFIX")),
+    }
 }
 
 fn length(text: &str, least: Millis, most: Millis) -> Result<Millis, String> {

@@ -13,7 +13,7 @@ use crate::ingest::JudgeInput;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::shadow;
-use crate::store::{DiskOptions, Store};
+use crate::store::{DiskOptions, Objects, OpenError, Store};
 use crate::verdict_log::VerdictLog;
 
 /// Everything that a collector stands on.
@@ -36,7 +36,7 @@ impl Ground {
         let plan = load_plan(&config.plan_file)?;
         make_dir(&config.data_dir)?;
         let log = Arc::new(VerdictLog::open(&config.data_dir.join("verdicts"))?);
-        let store = Store::open(&config.data_dir.join("store"), DiskOptions::default(), clock.clone())?;
+        let store = open_store(&config, clock.clone())?;
         let plans = Arc::new(Plans::open(&config.data_dir.join("plans"), plan)?);
         let name = credentials.identity().name;
         let metrics = Metrics::new(credentials.clone(), plans.clone());
@@ -63,6 +63,14 @@ impl Ground {
             inputs,
             self.metrics.reload.clone(),
         )
+    }
+}
+
+fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+    let (dir, options) = (config.data_dir.join("store"), DiskOptions::default());
+    match &config.cold.url {
+        None => Store::open(&dir, options, clock),
+        Some(url) => Store::open_with(&dir, options, clock, Objects::at(url)?),
     }
 }
 

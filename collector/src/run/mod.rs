@@ -6,6 +6,7 @@
 //!           admin                               /-/healthy from here on, /-/ready tells what is missing
 //!           recovery                            measurements of the horizon back to the judge
 //!           judge, committer, gRPC              from here on agents are acknowledged
+//!           sealing                             hours move from the hot store into files
 //!           ready file
 //!
 //!   stop    not ready, nobody new               agents go to the other collector
@@ -26,6 +27,7 @@ mod ready_file;
 mod recovery;
 mod reload;
 mod retention;
+mod sealing;
 mod services;
 mod stop;
 
@@ -54,6 +56,7 @@ use ports::Port;
 use ready_file::ReadyFile;
 pub use reload::Reloader;
 use retention::Retention;
+use sealing::Tiers;
 
 /// Messages that may wait for the judge. When it is full the committer waits, and with it the agents.
 const JUDGE_QUEUE: usize = 256;
@@ -78,6 +81,7 @@ pub struct Collector {
     grpc: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
     admin: JoinHandle<std::io::Result<()>>,
     retention: JoinHandle<()>,
+    sealing: JoinHandle<()>,
     reloader: Option<Arc<Reloader>>,
     ready_file: Option<ReadyFile>,
 }
@@ -120,6 +124,8 @@ impl Collector {
         let (ingest, committer) =
             services::data_path(&ground, inputs.clone(), health.clone(), stopping.clone()).await?;
         let gate = Gate::to(ingest);
+        // Not before: until here the start has the disk to itself.
+        let sealing = tokio::spawn(Tiers::of(&ground, health.clone(), ending.clone()).run());
 
         let grpc_health = GrpcHealth::not_serving().await;
         let routes = services::routes(&ground, &judging, &shadows, &gate, &grpc_health, &stopping);
@@ -148,6 +154,7 @@ impl Collector {
             grpc,
             admin,
             retention,
+            sealing,
             reloader,
             ready_file,
         })

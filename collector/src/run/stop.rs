@@ -57,6 +57,7 @@ impl Collector {
         // They end within a second, and how they end changes nothing any more.
         let _ = (&mut self.admin).await;
         let _ = (&mut self.retention).await;
+        let _ = (&mut self.sealing).await;
     }
 
     /// How long a stop may take.
