@@ -87,7 +87,7 @@ fn main() -> Result<()> {
 
 /// Writes what all agents measured, in order of time, as batches of one agent each.
 fn fill(hot: &DiskStore, start: i64, hours: u64, targets: u64, batch_rows: u64) -> Result<u64> {
-    let ids: Vec<TargetId> = (0..targets).map(|i| TargetId::from_wire(&format!("service-{}/default@NL", i))).collect();
+    let ids: Vec<TargetId> = (0..targets).map(|i| TargetId::from_wire(&format!("service-{i}/default@NL"))).collect();
     let slots = hours * 360;
     let (mut serial, mut rows) = (0, 0);
     let per_agent = slots * targets;

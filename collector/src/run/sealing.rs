@@ -96,6 +96,7 @@ impl Tiers {
         }
     }
 
+    /// Everything that is due now.
     fn look(&self) -> Result<(), StoreError> {
         self.let_go()?;
         let mut failed = Ok(());
@@ -210,3 +211,6 @@ impl Tiers {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,9 @@ pub struct ColdRows {
     pub(super) mark: WallTime,
 }
 
+/// What all rows of a batch have in common.
+type BatchKey = (WallTime, AgentId, BootId, Vantage);
+
 /// The keys of a row group.
 #[derive(Debug)]
 pub(in crate::store) struct Keys {
@@ -125,7 +128,7 @@ impl ColdRows {
     /// Its rows as the judge gets them: by the batch that they came in, in order of arrival.
     pub(in crate::store) fn accepted(&self) -> Result<Vec<AcceptedRows>, StoreError> {
         let full = self.full()?;
-        let mut batches: BTreeMap<(WallTime, AgentId, BootId, Vantage), Vec<(Sequence, Measurement)>> = BTreeMap::new();
+        let mut batches: BTreeMap<BatchKey, Vec<(Sequence, Measurement)>> = BTreeMap::new();
         for row in 0..self.file.rows(self.group) {
             let found = full.record(row).ok_or_else(|| self.damage(row))?;
             let Record { agent, vantage, boot, sequence, measurement } = found.record;
@@ -133,7 +136,7 @@ impl ColdRows {
                 batches.entry((found.stored, agent, boot, vantage)).or_default().push((sequence, measurement));
             }
         }
-        let one = |((arrived, agent, boot, vantage), mut rows): ((WallTime, AgentId, BootId, Vantage), Vec<_>)| {
+        let one = |((arrived, agent, boot, vantage), mut rows): (BatchKey, Vec<_>)| {
             rows.sort_by_key(|(sequence, _): &(Sequence, Measurement)| *sequence);
             let (sequences, rows) = rows.into_iter().unzip();
             AcceptedRows { agent, vantage, arrived, boot, rows, sequences }
