@@ -1,12 +1,13 @@
 //! How many bytes does a measurement take after its hour is sealed, and what does sealing cost?
 //!
 //! ```text
-//!   cargo run --release -p uitwijk-collector --example seal_rate [HOURS] [TARGETS] [ROWS_PER_BATCH]
+//!   cargo run --release -p uitwijk-collector --example seal_rate [HOURS] [TARGETS] [ROWS_PER_BATCH] [PLACE]
 //! ```
 //!
 //! Six agents measure so many targets every ten seconds for some hours, with phases that jitter independently of each other, as
 //! real ones do. The batches are written to a store in a temporary directory as the committer writes them, then every hour is sealed,
-//! its hot records are removed, and all is read back. The last line is the figure.
+//! its hot records are removed, and all is read back. The last line is the figure. PLACE is one for `cold.url`; with the feature `s3`
+//! that may be a bucket.
 
 use std::sync::Arc;
 
@@ -30,12 +31,17 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let mut number = |default: u64| args.next().map_or(Ok(default), |text| text.parse());
     let (hours, targets, batch_rows) = (number(2)?, number(500)?, number(500)?);
+    let place = std::env::args().nth(4);
     let dir = tempfile::tempdir()?;
     let hot = Arc::new(DiskStore::open(&dir.path().join("store"), DiskOptions::default(), Arc::new(SystemClock))?);
-    let store = Store::joined(hot.clone(), Objects::folder(&dir.path().join("cold"))?)?;
+    let objects = match &place {
+        Some(url) => Objects::at(url)?,
+        None => Objects::folder(&dir.path().join("cold"))?,
+    };
+    let store = Store::joined(hot.clone(), objects)?;
     let start = SystemClock.wall().as_micros().div_euclid(HOUR_US) * HOUR_US - HOUR_US * hours.cast_signed() - HOUR_US;
-    let rows = fill(&hot, start, hours, targets, batch_rows)?;
-    println!("{rows} rows, {:.1} bytes a row in the hot store", ratio(store.disk_bytes(), rows));
+    let (rows, bytes) = fill(&hot, start, hours, targets, batch_rows)?;
+    println!("{rows} rows, {:.1} bytes a row in the records of the hot store", ratio(bytes, rows));
 
     let (began, cpu) = (SystemClock.elapsed(), cpu_seconds()?);
     let mut sealed_rows = 0;
@@ -58,7 +64,7 @@ fn main() -> Result<()> {
     }
     let hours = store.sealed_hours();
     let (bytes, rollup_bytes) = (hours.iter().map(|h| h.bytes).sum(), hours.iter().map(|h| h.rollup_bytes).sum());
-    println!("{:.1} bytes a row in the hot store when its records are removed", ratio(hot.disk_bytes(), rows));
+    println!("{} KiB are left of the hot store, its journal included", hot.disk_bytes() / 1024);
 
     let (began, mut read) = (SystemClock.elapsed(), 0);
     for part in store.records(WallTime::from_micros(i64::MIN), WallTime::from_micros(i64::MAX)) {
@@ -85,11 +91,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Writes what all agents measured, in order of time, as batches of one agent each.
-fn fill(hot: &DiskStore, start: i64, hours: u64, targets: u64, batch_rows: u64) -> Result<u64> {
+/// Writes what all agents measured, in order of time, as batches of one agent each. Gives the rows and the bytes of their records.
+fn fill(hot: &DiskStore, start: i64, hours: u64, targets: u64, batch_rows: u64) -> Result<(u64, u64)> {
     let ids: Vec<TargetId> = (0..targets).map(|i| TargetId::from_wire(&format!("service-{i}/default@NL"))).collect();
     let slots = hours * 360;
-    let (mut serial, mut rows) = (0, 0);
+    let (mut serial, mut rows, mut bytes) = (0, 0, 0);
     let per_agent = slots * targets;
     for first in (0..per_agent).step_by(usize::try_from(batch_rows)?) {
         let mut writes = Writes::default();
@@ -102,9 +108,10 @@ fn fill(hot: &DiskStore, start: i64, hours: u64, targets: u64, batch_rows: u64) 
             writes.batch(&batch(agent, first, serial, &all)?);
         }
         writes.small.push(small::serial(serial));
+        bytes += writes.batches.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
         hot.write(&writes)?;
     }
-    Ok(rows)
+    Ok((rows, bytes))
 }
 
 fn batch(agent: u64, first: u64, serial: u64, rows: &[Measurement]) -> Result<StoredBatch> {
