@@ -9,7 +9,7 @@ use uitwijk_judge::{Cause, Execution, Need};
 use uitwijk_model::{ServiceId, WallTime};
 
 use crate::policies::{Said, Stretch};
-use crate::verdict_log::{Filter, Labelled, LogError, NewLabel, VerdictLog};
+use crate::verdict_log::{Filter, LogError, NewRemark, Remark, VerdictLog};
 
 /// Labels that one comparison looks at; more are an error, not a cut.
 const LABELS_READ_MAX: usize = 100_000;
@@ -59,17 +59,17 @@ impl Label {
 
     /// What the log takes.
     #[must_use]
-    pub fn about(&self, subject: String) -> NewLabel {
+    pub fn about(&self, subject: String) -> NewRemark {
         let body =
             serde_json::to_value(Body { label: self.clone() }).expect("a label has only texts and whole numbers");
-        NewLabel { subject, service: self.service.to_string(), from: self.from, to: self.to, body }
+        NewRemark { subject, service: self.service.to_string(), from: self.from, to: self.to, body }
     }
 
     /// Reads an entry of the log.
     ///
     /// # Errors
     /// When it is no label that this version writes or reads.
-    pub fn of(labelled: &Labelled) -> Result<Self, LogError> {
+    pub fn of(labelled: &Remark) -> Result<Self, LogError> {
         let entry = &labelled.entry;
         let read = serde_json::from_value::<Body>(entry.body.clone());
         read.map(|body| body.label).map_err(|e| LogError::Damaged {

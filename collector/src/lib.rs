@@ -23,6 +23,7 @@ pub mod policies;
 pub mod run;
 pub mod shadow;
 pub mod store;
+pub mod switches;
 #[cfg(test)]
 mod testing;
 pub mod verdict_log;

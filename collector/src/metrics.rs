@@ -63,8 +63,15 @@ pub struct CallLabels {
 /// Label of what the judge is fed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct InputLabel {
-    /// `rows`, `frontier` or `plan`.
+    /// `rows`, `frontier`, `switch` or `plan`.
     pub kind: &'static str,
+}
+
+/// Label of what became of a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SwitchLabel {
+    /// `changed`, `from_store` (changed, after the past was read again), `known`, `foreign` (to the plan) or `too_late`.
+    pub taken: &'static str,
 }
 
 /// Counts of the judge's shell.
@@ -82,6 +89,8 @@ pub struct JudgingMetrics {
     pub inputs: Family<InputLabel, Counter>,
     /// Measurements that the judge was fed.
     pub rows: Counter,
+    /// Switches that the judge was told of, by what became of them.
+    pub switches: Family<SwitchLabel, Counter>,
     /// Entries in the verdict log.
     pub log_entries: Gauge,
     /// Publications that the log refused or could not write.
@@ -101,6 +110,7 @@ impl Default for JudgingMetrics {
             publish_delay_seconds: seconds(),
             inputs: Family::default(),
             rows: Counter::default(),
+            switches: Family::default(),
             log_entries: Gauge::default(),
             log_failures: Counter::default(),
             watchers_lagged: Counter::default(),
@@ -120,6 +130,7 @@ impl JudgingMetrics {
         r.register("publish_delay_seconds", help, self.publish_delay_seconds.clone());
         r.register("judge_inputs", "Messages that the judge was fed", self.inputs.clone());
         r.register("judge_rows", "Measurements that the judge was fed", self.rows.clone());
+        r.register("judge_switches", "Switches that the judge was told of", self.switches.clone());
         r.register("verdict_log_entries", "Entries in the verdict log", self.log_entries.clone());
         r.register("verdict_log_failures", "Publications that could not be written", self.log_failures.clone());
         r.register("watchers_lagged", "Watchers that were told that they fell behind", self.watchers_lagged.clone());

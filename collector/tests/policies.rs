@@ -53,6 +53,8 @@ impl Fleet {
         let (home, clock) = (Home::new(), HandClock::at(start));
         std::fs::write(home.path("plan.yaml"), format!("{PLAN}{SHADOW}")).unwrap();
         let collector = home.try_start(&[], clock.clone()).await.unwrap();
+        // Shadows begin after the real judge.
+        collector.judging().settle().await;
         collector.shadows().settle().await;
         let mut agents = BTreeMap::new();
         for (boot, name) in (1..).zip(AGENTS) {

@@ -8,7 +8,8 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = ["measurement", "ingest", "fleet", "measurements", "verdicts", "labels", "policies"];
+const FILES: [&str; 8] =
+    ["measurement", "ingest", "fleet", "measurements", "verdicts", "labels", "policies", "switches"];
 
 #[test]
 fn bindings_are_fresh() {

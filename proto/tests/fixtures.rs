@@ -402,6 +402,37 @@ fn of_the_labels() {
 }
 
 #[test]
+fn of_the_switches() {
+    let report = v1::ReportSwitchRequest {
+        service: "exchange".into(),
+        from_region: "NL".into(),
+        to_region: "IE".into(),
+        at_us: 1,
+        reason: "NL is dark".into(),
+    };
+    check("report_switch_request", &report);
+    let switch = v1::Switch {
+        entry: 7,
+        service: "exchange".into(),
+        from_region: "NL".into(),
+        to_region: "IE".into(),
+        at_us: 1,
+        reason: "NL is dark".into(),
+        author: "otto".into(),
+        reported_us: 2,
+    };
+    check(
+        "report_switch_response",
+        &v1::ReportSwitchResponse { switch: Some(switch.clone()), known: true, judged: true },
+    );
+    let (service, page_token) = ("exchange".to_owned(), "next".to_owned());
+    let request = v1::ListSwitchesRequest { service, from_us: 1, to_us: 2, page_size: 3, page_token };
+    check("list_switches_request", &request);
+    let next_page_token = "next".into();
+    check("list_switches_response", &v1::ListSwitchesResponse { switches: vec![switch], next_page_token });
+}
+
+#[test]
 fn of_the_policies() {
     let (service, from_us, to_us) = ("exchange".to_owned(), 1, 2);
     let policy_json = r#"{"hard_duration":"600s"}"#.into();

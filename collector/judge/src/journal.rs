@@ -201,6 +201,11 @@ impl Journal {
         }
     }
 
+    /// The same before any measurement came in.
+    pub(crate) fn anew(&self, topology: &Topology) -> Self {
+        Self { marks: self.marks.clone(), ..Self::new(topology) }
+    }
+
     /// The same under another topology: agents and targets that it no longer has are left out.
     pub(crate) fn moved(self, old: &Topology, new: &Topology) -> Self {
         let mut moved = Self { marks: self.marks, begun: self.begun, surplus: self.surplus, ..Self::new(new) };

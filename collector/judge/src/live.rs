@@ -428,6 +428,27 @@ impl Live {
         self.published.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
     }
 
+    /// A judge that has published the same and observed nothing yet, for whoever has more of the past than this one kept.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            journal: self.journal.anew(&self.topology),
+            frontiers: self.frontiers.clone(),
+            published: self.published.clone(),
+            counters: self.counters,
+            ..Self::around(self.topology.clone())
+        }
+    }
+
+    /// Goes on in the place of another judge: what that one said of the time before the first that this one knows stays said.
+    pub fn take_over(&mut self, other: &Self) {
+        let first = self.evidence.first_slot(i64::MIN / 4);
+        let until = first.map_or(WallTime::from_micros(i64::MAX), |first| self.topology.slot.start_of(Slot(first)));
+        self.history = other.timeline(WallTime::from_micros(i64::MIN), until);
+        let surplus = self.history.len().saturating_sub(RUNS_MAX);
+        self.history.drain(..surplus);
+    }
+
     /// Goes on under another plan: what is still kept of the evidence is judged again under it.
     ///
     /// # Errors

@@ -144,6 +144,10 @@ pub struct Announced {
     pub zones: BTreeSet<Zone>,
     /// Partners it covers; when it names partners and no regions, it covers nothing else.
     pub partners: BTreeSet<PartnerId>,
+    /// Endpoints it covers; all, unless it names some.
+    pub endpoints: Vec<EndpointIx>,
+    /// Endpoints it does not cover.
+    pub beside: Vec<EndpointIx>,
     /// Its kind, for the findings.
     pub kind: WindowKind,
     /// Its notice, for the findings.
@@ -230,7 +234,7 @@ impl Topology {
             slot: plan.slot,
             spans: Spans::of(&policy, plan.slot),
             drift: DriftLimits::of_policy(&policy),
-            windows: windows.map(|w| announced(w, plan, &policy, &region_ix)).collect(),
+            windows: windows.map(|w| announced(w, plan, &policy, &region_ix, &endpoints)).collect(),
             active: region_ix(&described.active_region),
             entries: targets.iter().map(|t| matches!(t.role, Role::Entry(_))).collect(),
             spread: targets.iter().map(|t| matches!(t.role, Role::Entry(_) | Role::Regional(..))).collect(),
@@ -391,10 +395,22 @@ fn watched(
 /// Whether a window says anything about a service or about a partner that it depends on.
 fn concerns(w: &Window, service: &ServiceId, described: &Service) -> bool {
     let names_it = w.scope.services.is_empty() || w.scope.services.contains(service);
-    names_it && (w.scope.partners.is_empty() || w.scope.partners.iter().any(|p| described.chain.contains(p)))
+    let has_endpoint = |e: &EndpointName| described.endpoints.contains_key(e);
+    let touches_it = w.scope.endpoints.is_empty() || w.scope.endpoints.iter().any(has_endpoint);
+    names_it
+        && touches_it
+        && (w.scope.partners.is_empty() || w.scope.partners.iter().any(|p| described.chain.contains(p)))
 }
 
-fn announced(w: &Window, plan: &Plan, policy: &Policy, region_ix: &dyn Fn(&Region) -> RegionIx) -> Announced {
+fn announced(
+    w: &Window,
+    plan: &Plan,
+    policy: &Policy,
+    region_ix: &dyn Fn(&Region) -> RegionIx,
+    endpoints: &[EndpointInfo],
+) -> Announced {
+    let named = |e: &EndpointInfo| w.scope.endpoints.is_empty() || w.scope.endpoints.contains(&e.name);
+    let (inside, beside) = (0..endpoints.len()).partition::<Vec<_>, _>(|&e| named(&endpoints[e]));
     let excuses = match w.kind {
         WindowKind::Planned => w.notice_working_days.is_some_and(|days| days >= policy.maintenance_notice_days),
         WindowKind::Agreed => true,
@@ -408,6 +424,8 @@ fn announced(w: &Window, plan: &Plan, policy: &Policy, region_ix: &dyn Fn(&Regio
         regions: w.scope.regions.iter().map(region_ix).collect(),
         zones: w.scope.zones.clone(),
         partners: w.scope.partners.clone(),
+        endpoints: inside,
+        beside,
         kind: w.kind,
         notice: w.notice_working_days,
     }

@@ -361,3 +361,51 @@ fn a_partial_fault_that_pauses_by_chance_is_one_outage() {
         &[(90, 94, "not_needed minor_degradation none"), (94, 494, "needed region_degraded missed")],
     );
 }
+
+/// Two endpoints, a fault, and an agreed window with a scope, both from 900 s to 2400 s.
+fn with_endpoints(fault: serde_json::Value, kind: &str, scope: serde_json::Value) -> serde_json::Value {
+    json!({
+        "services": [{"id": "exchange", "class": "webservice", "endpoints": [{"name": "pay"}, {"name": "read"}]}],
+        "faults": [{"from_s": 900, "to_s": 2400, "scope": fault, "effect": {"kind": kind, "params": {"mode": "refused"}}}],
+        "maintenance": [{"from_s": 900, "to_s": 2400, "kind": "agreed", "scope": scope}]
+    })
+}
+
+#[test]
+fn a_window_for_an_endpoint_excuses_that_endpoint() {
+    let pay = || json!({"target_region": "NL", "endpoint": "pay"});
+    for (name, scope) in [
+        ("endpoint", json!({"endpoint": "pay"})),
+        ("endpoint of the service", json!({"service": "exchange", "endpoint": "pay"})),
+        ("endpoint in the region", pay()),
+    ] {
+        check(name, with_endpoints(pay(), "down", scope), &[(90, 240, "not_needed maintenance none")]);
+    }
+    let public = json!({"global": true, "endpoint": "pay"});
+    check(
+        "public name of the endpoint",
+        with_endpoints(public, "down", json!({"endpoint": "pay"})),
+        &[(90, 240, "not_needed maintenance none")],
+    );
+}
+
+#[test]
+fn a_window_for_an_endpoint_excuses_no_other() {
+    let missed = [(90, 240, "needed region_down missed")];
+    let pay = || json!({"target_region": "NL", "endpoint": "pay"});
+    check("the other endpoint", with_endpoints(pay(), "down", json!({"endpoint": "read"})), &missed);
+    check("both", with_endpoints(json!({"target_region": "NL"}), "down", json!({"endpoint": "pay"})), &missed);
+    let elsewhere = json!({"target_region": "IE", "endpoint": "pay"});
+    check("endpoint in another region", with_endpoints(pay(), "down", elsewhere), &missed);
+    check(
+        "endpoint of another service",
+        with_endpoints(pay(), "down", json!({"service": "portal", "endpoint": "pay"})),
+        &missed,
+    );
+    let public = json!({"global": true});
+    check(
+        "public name of both",
+        with_endpoints(public, "down", json!({"endpoint": "pay"})),
+        &[(90, 240, "futile front_door none")],
+    );
+}

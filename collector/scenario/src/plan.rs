@@ -117,7 +117,7 @@ fn probe(host: &str) -> Probe {
     }
 }
 
-/// A window covers services, regions, zones and partners; other keys of a scope have no counterpart in an announcement.
+/// A window covers services, their endpoints, regions, zones and partners; other keys of a scope have no counterpart in an announcement.
 fn window(s: &Scenario, m: &Maintenance) -> Window {
     let regions = match &m.scope.target_region {
         Some(Regions::These(regions)) => regions.clone(),
@@ -133,6 +133,7 @@ fn window(s: &Scenario, m: &Maintenance) -> Window {
             regions,
             zones: m.scope.target_zones.iter().cloned().collect(),
             partners: m.scope.chain_partners.iter().cloned().collect(),
+            endpoints: m.scope.endpoints.iter().cloned().collect(),
         },
         author: "scenario".to_owned(),
         reason: if s.title.is_empty() { s.id.clone() } else { s.title.chars().take(200).collect() },

@@ -140,3 +140,32 @@ fn a_silence_of_years_is_no_work() {
         assert!(silent.map(|g| g.to.micros_since(g.from)).max() > Some(39 * 365 * 86_400_000_000), "{track:?}");
     }
 }
+
+/// No answer tells who serves, so a failover seems missed, until somebody says that it was done.
+#[test]
+fn a_reported_switch_is_heard_in_both_tracks() {
+    let s = examples().into_iter().find(|s| s.id == "example-2-region-down").unwrap();
+    let (plan, service, moved) = (plan(&s), &s.services[0].id, &s.failovers[0]);
+    let mut records = simulate(&s, 1);
+    records.iter_mut().for_each(|record| record.served = None);
+    let at = s.at(moved.at);
+    let judged = |heard: Option<Millis>| {
+        let mut judges = uitwijk_replay::Replay::new(&plan, [service], Tracks::BOTH).unwrap();
+        let switch = uitwijk_judge::Switch { at, from: moved.from.clone(), to: moved.to.clone() };
+        heard.iter().for_each(|after| judges.hear(service, &switch, at.plus(*after)));
+        records.iter().for_each(|r| judges.feed(r).unwrap());
+        let all = judges.finish();
+        let done = |track| {
+            let needed = all.iter().filter(|g| g.track == track && g.need == Need::Needed);
+            let found: Vec<_> = needed.map(|g| (g.to.micros_since(at) / 1_000_000, g.executed)).collect();
+            *found.last().unwrap()
+        };
+        (done(Track::Live), done(Track::Final))
+    };
+    assert_eq!(judged(None).1.1, Execution::Missed);
+    let (live, settled) = judged(Some(Millis::from_secs(60)));
+    assert_eq!(settled, (0, Execution::Executed));
+    // Live it was needed until it was heard of.
+    assert!((30..=90).contains(&live.0), "{live:?}");
+    assert_eq!(judged(Some(Millis(0))).1, (0, Execution::Executed));
+}

@@ -49,6 +49,21 @@ pub(super) fn moment(us: i64) -> Option<WallTime> {
     (us != 0).then_some(WallTime::from_micros(us))
 }
 
+/// Characters of what people say in their own words.
+const WORDS_MAX: usize = 1000;
+
+/// What people say in their own words; what is wrong with it otherwise.
+pub(super) fn words(field: &str, text: &str) -> Result<(), String> {
+    let length = text.chars().count();
+    if length > WORDS_MAX {
+        return Err(format!("{field} has {length} characters, allowed are {WORDS_MAX}"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{field} has a control character, which is not allowed"));
+    }
+    Ok(())
+}
+
 /// The page token is not one of ours.
 pub(super) fn bad_token(text: &str) -> Status {
     let text: String = text.chars().take(80).collect();
@@ -65,7 +80,7 @@ impl Failure for LogError {
     fn status(&self) -> Status {
         match self {
             Self::Damaged { .. } => Status::data_loss(self.to_string()),
-            Self::Labels { .. } => Status::resource_exhausted(self.to_string()),
+            Self::Labels { .. } | Self::Switches { .. } => Status::resource_exhausted(self.to_string()),
             _ => Status::internal(self.to_string()),
         }
     }

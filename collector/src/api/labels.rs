@@ -13,12 +13,10 @@ use super::convert;
 use crate::judging::Published;
 use crate::labels::Label;
 use crate::plans::Plans;
-use crate::verdict_log::{Entry, Filter, Labelled, PageToken, VerdictLog};
+use crate::verdict_log::{Entry, Filter, NewRemark, PageToken, Remark, VerdictLog};
 
 /// Labels on a page when nobody says how many, and at most.
 const PAGE: ask::PageSize = ask::PageSize { default: 100, max: 1000 };
-/// Characters of a note.
-const NOTE_MAX: usize = 1000;
 /// The longest drill.
 const DRILL_MAX: Millis = Millis::from_secs(31 * 86_400);
 
@@ -49,7 +47,7 @@ impl v1::labels_server::Labels for LabelsApi {
         let (log, now) = (self.log.clone(), self.clock.wall());
         let entry = ask::blocking(move || log.label(now, &new)).await?;
         tracing::info!(subject = entry.episode, entry = entry.sequence, "a label was added");
-        let label = Some(message(&Labelled { entry, latest: true })?);
+        let label = Some(message(&Remark { entry, latest: true })?);
         Ok(Response::new(v1::AddLabelResponse { label }))
     }
 
@@ -72,7 +70,7 @@ impl v1::labels_server::Labels for LabelsApi {
 }
 
 impl LabelsApi {
-    async fn on_episode(&self, episode: String, said: Spoken) -> Result<crate::verdict_log::NewLabel, Status> {
+    async fn on_episode(&self, episode: String, said: Spoken) -> Result<NewRemark, Status> {
         let Some(need) = said.need else {
             return Err(Status::invalid_argument("need is missing: say what the need of the episode was"));
         };
@@ -87,7 +85,7 @@ impl LabelsApi {
         Ok(label.about(episode))
     }
 
-    fn on_drill(&self, drill: &v1::Drill, said: Spoken) -> Result<crate::verdict_log::NewLabel, Status> {
+    fn on_drill(&self, drill: &v1::Drill, said: Spoken) -> Result<NewRemark, Status> {
         let service = ServiceId::new(&drill.service).map_err(|e| Status::invalid_argument(e.to_string()))?;
         if !self.plans.current().plan.services.contains_key(&service) {
             return Err(Status::not_found(format!("no service {service} in the plan: Fleet.WatchPlan has it")));
@@ -137,13 +135,7 @@ impl Words {
             let text = format!("cause {cause} goes with {}, not with {need}", cause.need());
             return Err(Status::invalid_argument(text));
         }
-        let length = self.note.chars().count();
-        if length > NOTE_MAX {
-            return Err(Status::invalid_argument(format!("note has {length} characters, allowed are {NOTE_MAX}")));
-        }
-        if self.note.chars().any(char::is_control) {
-            return Err(Status::invalid_argument("note has a control character, which is not allowed"));
-        }
+        ask::words("note", &self.note).map_err(Status::invalid_argument)?;
         Ok(Spoken { need, cause, execution, note: self.note, author })
     }
 }
@@ -155,7 +147,7 @@ impl Spoken {
     }
 }
 
-fn message(labelled: &Labelled) -> Result<v1::Label, Status> {
+fn message(labelled: &Remark) -> Result<v1::Label, Status> {
     let label = Label::of(labelled).map_err(|e| Status::data_loss(e.to_string()))?;
     let entry = &labelled.entry;
     Ok(v1::Label {

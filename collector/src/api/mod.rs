@@ -11,6 +11,7 @@ mod measurements;
 mod past;
 mod policies;
 mod server;
+mod switches;
 mod verdicts;
 mod watching;
 
@@ -21,5 +22,6 @@ pub use labels::LabelsApi;
 pub use measurements::MeasurementsApi;
 pub use policies::PoliciesApi;
 pub use server::{GrpcHealth, serve, with_standard_services};
+pub use switches::SwitchesApi;
 pub use verdicts::VerdictsApi;
 pub use watching::Watching;

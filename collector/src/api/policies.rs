@@ -21,6 +21,7 @@ use crate::policies::backtest::{self, BacktestError, Progress, Question, STRETCH
 use crate::policies::{Compared, Stretch, compare};
 use crate::shadow::{ShadowError, Shadows};
 use crate::store::Store;
+use crate::switches;
 use crate::verdict_log::VerdictLog;
 
 /// Backtests at a time: each reads the disk and keeps a processor busy.
@@ -58,7 +59,7 @@ impl v1::policies_server::Policies for PoliciesApi {
         tokio::task::spawn_blocking(move || {
             let _place = place;
             let _entered = span.enter();
-            let answer = this.run(&question, &updates);
+            let answer = this.run(question, &updates);
             // Whoever asked may have gone, and the answer with them.
             let _ = updates.blocking_send(answer);
         });
@@ -126,10 +127,13 @@ impl PoliciesApi {
             .map_err(|mistakes| Status::invalid_argument(format!("policy_json: {mistakes}")))?;
         let services = services_of(&plan, &request.service)?;
         let service = (!request.service.is_empty()).then(|| services[0].clone());
-        Ok(Question { plan, overrides, service, stretch: Stretch { from, to }, now })
+        Ok(Question { plan, overrides, service, switches: Vec::new(), stretch: Stretch { from, to }, now })
     }
 
-    fn run(&self, question: &Question, updates: &Updates) -> Result<v1::BacktestUpdate, Status> {
+    fn run(&self, mut question: Question, updates: &Updates) -> Result<v1::BacktestUpdate, Status> {
+        let since = question.stretch.from.minus(STRETCH_MAX);
+        question.switches = switches::done(&self.log, question.service.as_ref(), since).map_err(|e| e.status())?;
+        let question = &question;
         let mut watcher = |Progress { measurements, through }: Progress| {
             if updates.is_closed() || self.stopping.is_cancelled() {
                 return ControlFlow::Break(());

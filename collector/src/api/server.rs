@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   TCP -> TLS, identity (uitwijk-identity) -> HTTP/2 limits -> access table -> Ingest | Fleet | Verdicts | Measurements
-//!                                                                               | Labels | Policies
+//!                                                                               | Labels | Policies | Switches
 //!                                                                               | grpc.health.v1 | reflection
 //! ```
 
@@ -33,7 +33,7 @@ const HEADERS_BYTES_MAX: u32 = 16 << 10;
 const RESETS_MAX: usize = 64;
 
 /// What `grpc.health.v1` knows by name; the empty name is the whole server.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "uitwijk.v1.Ingest",
     "uitwijk.v1.Fleet",
@@ -41,6 +41,7 @@ const SERVICES: [&str; 7] = [
     "uitwijk.v1.Measurements",
     "uitwijk.v1.Labels",
     "uitwijk.v1.Policies",
+    "uitwijk.v1.Switches",
 ];
 
 /// The answers to health checks by gRPC.

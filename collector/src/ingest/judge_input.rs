@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uitwijk_model::{AgentId, Plan, WallTime};
 
 use crate::store::AcceptedRows;
+use crate::switches::HeardSwitch;
 
 /// One message to the judge. Everything in it is on disk.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum JudgeInput {
         /// Agent's clock; never goes back for one agent.
         through: WallTime,
     },
+    /// Somebody reported that users were moved to another region.
+    Switch(HeardSwitch),
     /// A new plan is in force.
     Plan(Arc<Plan>),
 }

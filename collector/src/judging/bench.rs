@@ -13,6 +13,7 @@ use uitwijk_model::{
 
 use super::Timeline;
 use crate::store::AcceptedRows;
+use crate::switches::HeardSwitch;
 
 /// The judges of all services of a plan.
 #[derive(Debug)]
@@ -78,10 +79,24 @@ impl Seat {
 
     fn observe(&mut self, accepted: &AcceptedRows, row: &Measurement, origin: Option<Origin>) {
         let taken = self.judge.observe_from(&accepted.agent, row, accepted.arrived, origin);
-        let Taken::Changed(slot) = taken else { return };
+        if let Taken::Changed(slot) = taken {
+            self.change(slot, accepted.arrived);
+        }
+    }
+
+    fn switch(&mut self, heard: &HeardSwitch) -> Taken {
+        let taken = self.judge.switch(&heard.switch);
+        if let Taken::Changed(slot) = taken {
+            self.change(slot, heard.heard);
+        }
+        taken
+    }
+
+    /// Something arrived that changes a slot, which may have been judged already.
+    fn change(&mut self, slot: i64, arrived: WallTime) {
         let settled = self.slot.start_of(Slot(slot).plus(1)).plus(self.grace);
         if self.asked.is_some_and(|asked| settled <= asked) {
-            self.changed.get_or_insert(accepted.arrived);
+            self.changed.get_or_insert(arrived);
         }
     }
 
@@ -101,6 +116,12 @@ impl Seat {
         self.changed = None;
         Turn { knowable, revisions }
     }
+}
+
+/// Each row with its name in transport, where that is known.
+fn named(accepted: &AcceptedRows) -> impl Iterator<Item = (&Measurement, Option<Origin>)> {
+    let name = |at: usize| accepted.sequences.get(at).map(|&sequence| Origin { boot: accepted.boot, sequence });
+    accepted.rows.iter().enumerate().map(move |(at, row)| (row, name(at)))
 }
 
 fn topology(plan: &Plan, service: &ServiceId, overrides: &PolicyOverrides) -> Option<Topology> {
@@ -158,9 +179,7 @@ impl Bench {
 
     /// Hands measurements to the judges whose verdicts rest on them.
     pub(crate) fn rows(&mut self, accepted: &AcceptedRows) {
-        let boot = accepted.boot;
-        for (at, row) in accepted.rows.iter().enumerate() {
-            let origin = accepted.sequences.get(at).map(|&sequence| Origin { boot, sequence });
+        for (row, origin) in named(accepted) {
             for &seat in self.routes.get(&row.target).into_iter().flatten() {
                 self.seats[seat].observe(accepted, row, origin);
             }
@@ -170,6 +189,36 @@ impl Bench {
     /// Tells all judges that an agent has delivered everything up to a moment.
     pub(crate) fn frontier(&mut self, agent: &AgentId, through: WallTime) {
         self.seats.iter_mut().for_each(|seat| seat.judge.frontier(agent, through));
+    }
+
+    /// Tells the judge of a service that users were moved; absent when there is none.
+    pub(crate) fn switch(&mut self, heard: &HeardSwitch) -> Option<Taken> {
+        self.seats.iter_mut().find(|seat| seat.service == heard.service).map(|seat| seat.switch(heard))
+    }
+
+    /// Makes the judge of a service anew from what is stored, when it is told of a time that it has forgotten.
+    pub(crate) fn anew<E>(
+        &mut self,
+        service: &ServiceId,
+        stored: impl Iterator<Item = Result<AcceptedRows, E>>,
+        switches: &[HeardSwitch],
+        now: WallTime,
+    ) -> Result<(), E> {
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.service == *service) else { return Ok(()) };
+        let mut judge = seat.judge.anew();
+        for accepted in stored {
+            let accepted = accepted?;
+            for (row, origin) in named(&accepted) {
+                if judge.rests_on(&row.target) {
+                    judge.observe_from(&accepted.agent, row, accepted.arrived, origin);
+                }
+            }
+        }
+        switches.iter().for_each(|heard| _ = judge.switch(&heard.switch));
+        judge.take_over(&seat.judge);
+        seat.judge = judge;
+        seat.changed.get_or_insert(now);
+        Ok(())
     }
 
     /// Hands a judge what was published before, oldest first.

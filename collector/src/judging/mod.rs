@@ -34,7 +34,8 @@ use uitwijk_telemetry::Health;
 use crate::ingest::JudgeInput;
 use crate::metrics::JudgingMetrics;
 use crate::shadow::Feed;
-use crate::store::AcceptedRows;
+use crate::store::{AcceptedRows, Store};
+use crate::switches::HeardSwitch;
 use crate::verdict_log::{LogError, VerdictLog};
 
 pub use board::{Board, Watch, WatchError};
@@ -61,6 +62,8 @@ pub struct Setup {
     pub metrics: JudgingMetrics,
     /// Told when verdicts cannot be published.
     pub health: Health,
+    /// Where what the judge has forgotten is read again; absent where nothing is stored.
+    pub store: Option<Store>,
     /// Where what was judged is handed on to, for shadow policies; absent where there are none.
     pub shadows: Option<Feed>,
 }
@@ -157,6 +160,11 @@ impl Recovering {
     /// Puts measurements back that were stored before the restart.
     pub fn put_back(&mut self, rows: &AcceptedRows) {
         self.owner.put_back(rows);
+    }
+
+    /// Puts back a switch that was reported before.
+    pub fn put_back_switch(&mut self, heard: &HeardSwitch) {
+        self.owner.put_back_switch(heard);
     }
 
     /// Puts back how far an agent had delivered everything.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use uitwijk_judge::{EpisodeId, Revision, RevisionKind};
-use uitwijk_model::{AgentId, Clock, Plan, ServiceId, WallTime};
+use uitwijk_judge::{EpisodeId, Revision, RevisionKind, Taken};
+use uitwijk_model::{AgentId, Clock, Millis, Plan, ServiceId, WallTime};
 
 use super::bench::Bench;
 use super::board::Board;
@@ -14,9 +14,10 @@ use super::catch_up::CatchUp;
 use super::publisher::{Fresh, Publisher};
 use super::{Ask, JudgingError, Published, Setup, reach};
 use crate::ingest::JudgeInput;
-use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel};
+use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel, SwitchLabel};
 use crate::shadow::Feed;
-use crate::store::AcceptedRows;
+use crate::store::{AcceptedRows, Store};
+use crate::switches::{self, HeardSwitch};
 use crate::verdict_log::{LogError, VerdictLog};
 
 /// Inputs taken at a time before it is looked whose turn it is.
@@ -37,6 +38,10 @@ pub(super) struct Owner {
     catch_up: Option<CatchUp>,
     /// What could be known before this moment was made up for, not judged live.
     live_since: WallTime,
+    /// How far back the plan makes it look.
+    reach: Millis,
+    /// Where what was forgotten is read again.
+    store: Option<Store>,
     shadows: Option<Feed>,
     /// What the shadows get when the real judge is done with it; no more than is taken at a time.
     for_shadows: Vec<JudgeInput>,
@@ -45,7 +50,7 @@ pub(super) struct Owner {
 impl Owner {
     /// Reads what was published.
     pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
-        let Setup { collector, plan, log, clock, catch_up_max, metrics, health, shadows } = setup;
+        let Setup { collector, plan, log, clock, catch_up_max, metrics, health, store, shadows } = setup;
         let now = clock.wall();
         let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
         let mut bench = Bench::new(&plan);
@@ -60,6 +65,8 @@ impl Owner {
             bench,
             catch_up: Some(CatchUp::begin(&plan, now, catch_up_max)),
             live_since: now,
+            reach: reach(&plan),
+            store,
             shadows,
             for_shadows: Vec::new(),
             clock,
@@ -75,6 +82,10 @@ impl Owner {
 
     pub(super) fn put_back(&mut self, rows: &AcceptedRows) {
         self.bench.rows(rows);
+    }
+
+    pub(super) fn put_back_switch(&mut self, heard: &HeardSwitch) {
+        self.bench.switch(heard);
     }
 
     pub(super) fn put_back_frontier(&mut self, agent: &AgentId, through: WallTime) {
@@ -144,6 +155,10 @@ impl Owner {
                 self.frontier(agent, *through);
                 "frontier"
             }
+            JudgeInput::Switch(heard) => {
+                self.switch(heard);
+                "switch"
+            }
             JudgeInput::Plan(plan) => {
                 self.set_plan(plan)?;
                 "plan"
@@ -170,8 +185,34 @@ impl Owner {
         }
     }
 
+    fn switch(&mut self, heard: &HeardSwitch) {
+        let taken = match self.bench.switch(heard) {
+            Some(Taken::TooLate) if self.look_back(heard) => "from_store",
+            taken => taken_label(taken),
+        };
+        let HeardSwitch { service, switch, .. } = heard;
+        tracing::info!(%service, from = %switch.from, to = %switch.to, at = %switch.at, taken, "the judge heard of a switch");
+        self.metrics.switches.get_or_create(&SwitchLabel { taken }).inc();
+    }
+
+    /// The judge has forgotten the time of a switch: it is made anew from the store, as at a start. Whether that went well.
+    fn look_back(&mut self, heard: &HeardSwitch) -> bool {
+        let since = self.clock.wall().minus(self.reach);
+        let Some(store) = self.store.as_ref().filter(|_| heard.switch.at >= since) else { return false };
+        let log = &self.publisher.log;
+        let made = switches::done(log, Some(&heard.service), since).map_err(|e| e.to_string()).and_then(|switches| {
+            let stored = store.recover(since);
+            self.bench.anew(&heard.service, stored, &switches, heard.heard).map_err(|e| e.to_string())
+        });
+        if let Err(error) = &made {
+            tracing::error!(error, "a switch is not taken in before the next start, for the past cannot be read");
+        }
+        made.is_ok()
+    }
+
     fn set_plan(&mut self, plan: &Plan) -> Result<(), JudgingError> {
         let new = self.bench.set_plan(plan);
+        self.reach = reach(plan);
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.set_plan(plan);
         }
@@ -287,6 +328,16 @@ impl Owner {
             let count = open.remove(&service).unwrap_or(0);
             self.metrics.episodes_open.get_or_create(&ServiceLabel { service }).set(count);
         }
+    }
+}
+
+/// What became of a switch; absent when nobody judges its service any more.
+const fn taken_label(taken: Option<Taken>) -> &'static str {
+    match taken {
+        Some(Taken::Changed(_)) => "changed",
+        Some(Taken::Known) => "known",
+        Some(Taken::Foreign) | None => "foreign",
+        Some(Taken::TooLate) => "too_late",
     }
 }
 

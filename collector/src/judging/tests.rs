@@ -62,6 +62,7 @@ impl Court {
             catch_up_max: Millis::from_secs(60),
             metrics: metrics.clone(),
             health: health.clone(),
+            store: None,
             shadows: None,
         })
         .unwrap();

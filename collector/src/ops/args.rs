@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use uitwijk_model::Millis;
 
-use super::policy_args;
+use super::{policy_args, switch_args};
 
 const AFTER: &str = "\
 Exit codes:
@@ -163,6 +163,13 @@ pub(crate) enum Command {
     Backtest(policy_args::Backtest),
     /// Compare a shadow policy of the plan with what was published
     Compare(policy_args::Compare),
+    /// Report that users were moved to another region
+    Switch(switch_args::Switch),
+    /// The switches that were reported
+    Switches(switch_args::Switches),
+    /// Check the chain of a verdict log
+    #[command(subcommand)]
+    Audit(switch_args::AuditCommand),
     /// Private authority and certificates, for trials
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -220,6 +227,9 @@ pub(crate) struct ReplayArgs {
     /// The stream, JSON lines, plain, gzip or zstd; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) stream: PathBuf,
+    /// Switches that were reported, as `switches -o json` gives them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) switches: Option<PathBuf>,
     /// live (what was said at the time), final or both
     #[arg(long, value_name = "TRACK", default_value = "both", hide_possible_values = true)]
     pub(crate) track: TrackArg,

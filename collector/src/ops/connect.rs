@@ -12,6 +12,7 @@ use uitwijk_proto::v1::fleet_client::FleetClient;
 use uitwijk_proto::v1::labels_client::LabelsClient;
 use uitwijk_proto::v1::measurements_client::MeasurementsClient;
 use uitwijk_proto::v1::policies_client::PoliciesClient;
+use uitwijk_proto::v1::switches_client::SwitchesClient;
 use uitwijk_proto::v1::verdicts_client::VerdictsClient;
 
 use super::args::Reach;
@@ -69,6 +70,10 @@ impl Collector {
 
     pub(crate) fn policies(&self) -> PoliciesClient<Channel> {
         PoliciesClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn switches(&self) -> SwitchesClient<Channel> {
+        SwitchesClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// A question with the time limit of the command line.

@@ -18,6 +18,7 @@ use uitwijk_model::{Clock, SystemClock};
 
 mod agents;
 mod args;
+mod audit;
 mod between;
 mod comparison;
 mod connect;
@@ -39,6 +40,9 @@ mod score;
 mod score_args;
 mod screen;
 mod stream_out;
+mod switch_args;
+mod switch_file;
+mod switches;
 mod table;
 mod timeline;
 mod verdicts;
@@ -52,6 +56,7 @@ use args::{Args, Command, MeasurementsCommand, PlanCommand, Reach, VerdictsComma
 use connect::Collector;
 use exit::{Answer, OpsError};
 use screen::Screen;
+use switch_args::AuditCommand;
 
 /// Runs `uitwijk` as its binary does; `args` starts with the name of the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -113,6 +118,7 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Replay(args) => replay::run(screen, args, env),
         Command::Simulate { scenario, seed, to } => scenario::simulate(screen, scenario, *seed, to),
         Command::Score(args) => score::run(screen, args),
+        Command::Audit(AuditCommand::Verify(asked)) => audit::verify(screen, asked),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),
         _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen, env)),
@@ -153,9 +159,12 @@ async fn ask(
         },
         Command::Label(label) => labels::add(screen, &collector, label).await,
         Command::Labels(list) => labels::list(screen, &collector, list).await,
+        Command::Switch(switch) => switches::report(screen, &collector, switch).await,
+        Command::Switches(list) => switches::list(screen, &collector, list).await,
         Command::Backtest(asked) => policies::backtest(screen, &collector, asked, env).await,
         Command::Compare(asked) => policies::compare(screen, &collector, asked).await,
-        Command::Pki(_)
+        Command::Audit(_)
+        | Command::Pki(_)
         | Command::Completions { .. }
         | Command::Replay(_)
         | Command::Simulate { .. }

@@ -44,7 +44,8 @@ impl Known {
     }
 }
 
-fn moment(option: &str, text: &str) -> Result<i64, OpsError> {
+/// Microseconds of a moment that an option gives.
+pub(crate) fn moment(option: &str, text: &str) -> Result<i64, OpsError> {
     let with_zone = text.parse::<Timestamp>().ok();
     let in_utc = || text.parse::<DateTime>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|at| at.timestamp());
     with_zone.or_else(in_utc).map(Timestamp::as_microsecond).ok_or_else(|| {

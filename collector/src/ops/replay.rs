@@ -15,6 +15,7 @@ use super::args::{ReplayArgs, TrackArg};
 use super::exit::{Answer, OpsError};
 use super::plan::{Env, count, parse};
 use super::screen::{Screen, Tone, length};
+use super::switch_file;
 use super::table::{Fit, Table};
 use super::words::or_dash;
 
@@ -33,6 +34,10 @@ pub(crate) fn run(screen: &mut Screen<'_>, args: &ReplayArgs, env: Env<'_>) -> R
     let (live, settled) = (args.track != TrackArg::Final, args.track != TrackArg::Live);
     let mut judges = Replay::new(&plan, &services, Tracks { live, settled })
         .map_err(|error| OpsError::Usage(format!("{}: {error}", args.plan.display())))?;
+    let switches = args.switches.as_deref().map(switch_file::read).transpose()?;
+    for heard in switches.iter().flatten() {
+        judges.hear(&heard.service, &heard.switch, heard.heard);
+    }
     let name = if is_stdin(&args.stream) { "stdin".to_owned() } else { args.stream.display().to_string() };
     let cannot = |error: &dyn std::fmt::Display| OpsError::Usage(format!("{name}: {error}"));
     let mut reader = open(&args.stream, args.skip_bad).map_err(|error| cannot(&error))?;

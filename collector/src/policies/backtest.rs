@@ -24,6 +24,7 @@ use uitwijk_model::{Millis, Plan, Policy, PolicyOverrides, ServiceId, WallTime};
 use super::judged::{Judged, Ledger, Stretch};
 use crate::judging::bench::Bench;
 use crate::store::{AcceptedRows, Part, RECORD_SPAN, Store, StoreError};
+use crate::switches::HeardSwitch;
 
 /// The longest stretch.
 pub const STRETCH_MAX: Millis = Millis::from_secs(31 * 86_400);
@@ -45,6 +46,8 @@ pub struct Question {
     pub overrides: PolicyOverrides,
     /// Only this service; absent means all.
     pub service: Option<ServiceId>,
+    /// Switches that were reported.
+    pub switches: Vec<HeardSwitch>,
     /// Of which time.
     pub stretch: Stretch,
     /// Nothing after this moment is looked at.
@@ -174,11 +177,16 @@ impl<'a> Pass<'a> {
         let reach = policies.map(|policy| reach(&policy)).max().unwrap_or_default();
         let stretch = question.stretch;
         let from = stretch.from.minus(reach).minus(LAG);
+        let mut benches = overrides.map(|overrides| Bench::under(plan, overrides));
+        // They are few, so all are known from the beginning.
+        for heard in question.switches.iter().filter(|heard| heard.switch.at >= from) {
+            benches.iter_mut().for_each(|bench| _ = bench.switch(heard));
+        }
         let to = stretch.to.plus(reach).plus(LAG).min(question.now);
         Self {
             plan,
             read: Stretch { from, to },
-            benches: overrides.map(|overrides| Bench::under(plan, overrides)),
+            benches,
             ledgers: [Ledger::default(), Ledger::default()],
             judged: BTreeMap::new(),
             next: from.plus(LAG).plus(STEP),

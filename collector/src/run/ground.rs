@@ -49,6 +49,7 @@ impl Ground {
             dir: self.config.data_dir.join("shadows"),
             plans: self.plans.clone(),
             store: self.store.clone(),
+            log: self.log.clone(),
             clock: self.clock.clone(),
             catch_up_max: self.config.judging.catch_up_max,
             metrics: self.metrics.shadow.clone(),

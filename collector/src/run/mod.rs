@@ -128,7 +128,8 @@ impl Collector {
         let sealing = tokio::spawn(Tiers::of(&ground, health.clone(), ending.clone()).run());
 
         let grpc_health = GrpcHealth::not_serving().await;
-        let routes = services::routes(&ground, &judging, &shadows, &gate, &grpc_health, &stopping);
+        let routes =
+            services::routes(&ground, (&judging, inputs.downgrade()), &shadows, &gate, &grpc_health, &stopping);
         let grpc = tokio::spawn(services::serve(&ground, port.listen()?, routes, stopping.clone()));
         grpc_health.serving().await;
         health.set("grpc", Ok(()));

@@ -1,6 +1,7 @@
 //! What does the judge know after a restart?
 //!
-//! Everything it knew before: the measurements of the horizon, how far each agent had delivered, and what was published.
+//! Everything it knew before: the measurements of the horizon, how far each agent had delivered, the switches that were reported, and
+//! what was published.
 
 use uitwijk_telemetry::Health;
 
@@ -8,6 +9,7 @@ use super::StartError;
 use super::ground::Ground;
 use crate::judging::{self, Recovering};
 use crate::shadow::Feed;
+use crate::switches;
 
 /// Puts back what the judge knew before the restart. Reads the disk for as long as that takes.
 pub(super) async fn recover(ground: Ground, health: Health, shadows: Feed) -> Result<(Ground, Recovering), StartError> {
@@ -40,6 +42,7 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
         catch_up_max: ground.config.judging.catch_up_max,
         metrics: ground.metrics.judging.clone(),
         health,
+        store: Some(ground.store.clone()),
         shadows: Some(shadows),
     })?;
     let mut rows = 0;
@@ -48,10 +51,12 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
         rows += accepted.rows.len();
         recovering.put_back(&accepted);
     }
+    let switches = switches::done(&ground.log, None, since)?;
+    switches.iter().for_each(|heard| recovering.put_back_switch(heard));
     for (agent, through) in ground.store.small()?.frontiers {
         recovering.put_back_frontier(&agent, through);
     }
     let elapsed_ms = ground.clock.elapsed().since(started).as_millis();
-    tracing::info!(rows, elapsed_ms, %since, "the judge knows again what it knew before");
+    tracing::info!(rows, switches = switches.len(), elapsed_ms, %since, "the judge knows again what it knew before");
     Ok(recovering)
 }

@@ -15,7 +15,9 @@ use uitwijk_telemetry::Health;
 use super::StartError;
 use super::ground::Ground;
 use super::recovery::blocking;
-use crate::api::{self, FleetApi, Gate, GrpcHealth, LabelsApi, MeasurementsApi, PoliciesApi, VerdictsApi, Watching};
+use crate::api::{
+    self, FleetApi, Gate, GrpcHealth, LabelsApi, MeasurementsApi, PoliciesApi, SwitchesApi, VerdictsApi, Watching,
+};
 use crate::ingest::{CommitterHandle, IngestLimits, IngestService, JudgeInput, Parts};
 use crate::judging::Judging;
 use crate::shadow::Shadows;
@@ -25,7 +27,7 @@ const QUESTION_BYTES_MAX: usize = 64 << 10;
 
 pub(super) fn routes(
     ground: &Ground,
-    judging: &Judging,
+    (judging, judge): (&Judging, mpsc::WeakSender<JudgeInput>),
     shadows: &Shadows,
     gate: &Gate,
     health: &GrpcHealth,
@@ -57,12 +59,14 @@ pub(super) fn routes(
     let (log, plans, clock) = (ground.log.clone(), ground.plans.clone(), ground.clock.clone());
     let labels = LabelsApi { log: log.clone(), plans: plans.clone(), clock: clock.clone() };
     let labels = v1::labels_server::LabelsServer::new(labels).max_decoding_message_size(QUESTION_BYTES_MAX);
+    let switches = SwitchesApi { log: log.clone(), plans: plans.clone(), clock: clock.clone(), judge };
+    let switches = v1::switches_server::SwitchesServer::new(switches).max_decoding_message_size(QUESTION_BYTES_MAX);
     let policies = PoliciesApi::new(ground.store.clone(), log, shadows.clone(), plans, clock, stopping.clone());
     let policies = v1::policies_server::PoliciesServer::new(policies).max_decoding_message_size(QUESTION_BYTES_MAX);
     let ingest = v1::ingest_server::IngestServer::new(gate.clone())
         .max_decoding_message_size(ground.config.limits.message_bytes_max);
     let routes = Routes::new(fleet).add_service(verdicts).add_service(measurements).add_service(ingest);
-    let routes = routes.add_service(labels).add_service(policies);
+    let routes = routes.add_service(labels).add_service(policies).add_service(switches);
     api::with_standard_services(routes, health)
 }
 

@@ -1,12 +1,13 @@
 //! What does one shadow know, and what is new in what it says?
 
-use uitwijk_judge::Revision;
+use uitwijk_judge::{Revision, Taken};
 use uitwijk_model::{AgentId, Clock, Plan, PolicyOverrides, ServiceId, ShadowName, WallTime};
 
 use super::record::Shadowed;
 use crate::ingest::JudgeInput;
 use crate::judging::bench::Bench;
 use crate::store::AcceptedRows;
+use crate::switches::HeardSwitch;
 
 /// One shadow: its judges, fed and asked like the real ones.
 #[derive(Debug)]
@@ -28,6 +29,10 @@ impl Member {
         self.bench.frontier(agent, through);
     }
 
+    pub(super) fn switch(&mut self, heard: &HeardSwitch) -> Option<Taken> {
+        self.bench.switch(heard)
+    }
+
     /// Hands back what it said before, oldest first.
     pub(super) fn restore(&mut self, said: &[Revision]) {
         let services: Vec<ServiceId> = self.bench.services().cloned().collect();
@@ -37,13 +42,16 @@ impl Member {
         }
     }
 
-    pub(super) fn take(&mut self, input: &JudgeInput) {
+    /// Takes something in; answers whether it is about a time that was forgotten.
+    pub(super) fn take(&mut self, input: &JudgeInput) -> bool {
         match input {
             JudgeInput::Rows(rows) => self.rows(rows),
             JudgeInput::Frontier { agent, through } => self.frontier(agent, *through),
+            JudgeInput::Switch(heard) => return self.switch(heard) == Some(Taken::TooLate),
             // A plan makes all shadows anew.
             JudgeInput::Plan(_) => {}
         }
+        false
     }
 
     /// Asks every judge whose turn it is.

@@ -48,6 +48,8 @@ pub struct Setup {
     pub plans: Arc<Plans>,
     /// Where the measurements are.
     pub store: Store,
+    /// Where the switches are that were reported.
+    pub log: Arc<VerdictLog>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// How long to wait, at most, for what agents kept while the collector was away.

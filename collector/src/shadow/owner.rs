@@ -18,6 +18,7 @@ use crate::judging::CatchUp;
 use crate::metrics::{ShadowFailure, ShadowLabel, ShadowMetrics};
 use crate::plans::Plans;
 use crate::store::Store;
+use crate::switches;
 use crate::verdict_log::{LogError, Publication, VerdictLog};
 
 /// Inputs taken at a time before it is looked whose turn it is.
@@ -33,6 +34,8 @@ const RETRY: Millis = Millis::from_secs(1);
 pub(super) struct Owner {
     plans: Arc<Plans>,
     store: Store,
+    /// The log of the real judge, for the switches in it.
+    real: Arc<VerdictLog>,
     clock: Arc<dyn Clock>,
     shelf: Shelf,
     metrics: ShadowMetrics,
@@ -47,12 +50,13 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(setup: Setup, shelf: Shelf) -> Self {
-        let Setup { plans, store, clock, catch_up_max, metrics, .. } = setup;
+        let Setup { plans, store, log: real, clock, catch_up_max, metrics, .. } = setup;
         let now = clock.wall();
         let catch_up = CatchUp::begin(&plans.current().plan, now, catch_up_max);
         Self {
             plans,
             store,
+            real,
             shelf,
             metrics,
             members: Vec::new(),
@@ -123,7 +127,11 @@ impl Owner {
             }
             // What waits to begin anew reads the store, where this is too.
             if self.begin_at.is_none() {
-                self.each(|member| member.take(&input));
+                let mut forgotten = false;
+                self.each(|member| forgotten |= member.take(&input));
+                if forgotten {
+                    self.begin_at = Some(self.clock.wall());
+                }
             }
         }
     }
@@ -186,6 +194,9 @@ impl Owner {
                 break;
             }
             self.each(|member| member.rows(&rows));
+        }
+        for heard in switches::done(&self.real, None, since)? {
+            self.each(|member| _ = member.switch(&heard));
         }
         let frontiers = self.store.small().map(|small| small.frontiers).unwrap_or_default();
         for (agent, through) in frontiers {

@@ -27,6 +27,8 @@ struct Stage {
     inputs: Inputs,
     owner: Owner,
     shelf: Shelf,
+    /// The log of the real judge.
+    real: Arc<VerdictLog>,
 }
 
 impl Stage {
@@ -39,17 +41,19 @@ impl Stage {
         let plans = Arc::new(Plans::fixed(plan));
         let (feed, inputs) = feed::channel(metrics.clone());
         let shelf = Shelf::new(dir.path().join("shadows"));
+        let real = Arc::new(VerdictLog::open(&dir.path().join("verdicts")).unwrap());
         let setup = Setup {
             dir: dir.path().join("shadows"),
             plans: plans.clone(),
             store: store.clone(),
+            log: real.clone(),
             clock: clock.clone(),
             catch_up_max: Millis::from_secs(60),
             metrics: metrics.clone(),
         };
         let owner = Owner::new(setup, shelf.clone());
         feed.begin();
-        let mut stage = Self { dir, clock, plans, store, serial, metrics, feed, inputs, owner, shelf };
+        let mut stage = Self { dir, clock, plans, store, serial, metrics, feed, inputs, owner, shelf, real };
         stage.turn();
         stage
     }
@@ -143,9 +147,9 @@ fn a_restart_goes_on_where_it_was_and_repeats_nothing() {
         let mut stage = Stage::new(SHADOWS);
         stage.deliver(0..cut, true);
         let (first, serial) = (stage.revisions("eager"), stage.serial);
-        let Stage { dir, plans, store, shelf, owner, .. } = stage;
+        let Stage { dir, plans, store, shelf, owner, real, .. } = stage;
         shelf.close();
-        drop(owner);
+        drop((owner, real));
         let plan = Plan::clone(&plans.current().plan);
         let mut stage = Stage::over(dir, plan, store, cut, serial);
         stage.deliver(cut..2400, true);

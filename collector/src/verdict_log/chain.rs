@@ -160,6 +160,7 @@ impl Check {
         Ok(())
     }
 
+    /// What fitted so far.
     pub(super) fn end(&self) -> Verified {
         Verified { entries: self.next - self.first, head: self.head }
     }

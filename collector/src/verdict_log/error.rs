@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use uitwijk_model::WallTime;
+
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -48,6 +50,16 @@ pub enum LogError {
     Labels {
         /// The episode or drill.
         subject: String,
+        /// How many it may have.
+        max: usize,
+    },
+    /// The peer must act: nobody moves users that often.
+    #[error("{service} has {max} switches since {since} already, which is the most: report only what was done")]
+    Switches {
+        /// The service.
+        service: String,
+        /// Since when they count.
+        since: WallTime,
         /// How many it may have.
         max: usize,
     },

@@ -5,7 +5,7 @@
 //!                                     ^ SHA-256 over the bytes of entry 1
 //!   episodes  episode             -> where its revisions stand, its span and its service
 //!   newest    start (falling), id -> service; the order of lists
-//!   labels    what people said of episodes: see labels.rs
+//!   labels, switches    what people said of episodes, and what they did: see remarks.rs
 //! ```
 //!
 //! Entries are only ever appended. Each carries the hash of the one before, so whoever changes, drops or inserts one has to
@@ -16,10 +16,13 @@
 //! The choice left aside is a plain file of lines; it would need its own index, torn-tail repair and version marker, all of
 //! which the database already has.
 
+mod audit;
 mod chain;
 mod error;
 mod index;
 mod labels;
+mod remarks;
+mod switches;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -28,10 +31,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use serde_json::Value;
 use uitwijk_model::WallTime;
 
+pub use audit::Audit;
 pub use chain::{Entry, Hash, Verified};
 pub use error::LogError;
 pub use index::{Filter, PageToken};
-pub use labels::{LABELS_PER_SUBJECT_MAX, Labelled, NewLabel};
+pub use labels::LABELS_PER_SUBJECT_MAX;
+pub use remarks::{NewRemark, Remark};
+pub use switches::SWITCHES_PER_SERVICE_MAX;
 use tables::Tables;
 
 /// What is handed in to be published.
@@ -192,30 +198,6 @@ impl VerdictLog {
     /// When the disk fails or holds something unreadable.
     pub fn since(&self, from: WallTime) -> Result<Vec<Entry>, LogError> {
         self.tables()?.since(from)
-    }
-
-    /// Remembers what somebody said of an episode: when this returns, it is on disk.
-    ///
-    /// # Errors
-    /// When its subject has as many labels as it may have, or the disk fails.
-    pub fn label(&self, at: WallTime, label: &NewLabel) -> Result<Entry, LogError> {
-        let mut head = self.lock();
-        let (entry, next) = self.tables()?.append_label(*head, at, label)?;
-        *head = next;
-        Ok(entry)
-    }
-
-    /// Labels on stretches that pass the filter, latest start first, and where the next page begins.
-    ///
-    /// # Errors
-    /// When the disk fails or holds something unreadable.
-    pub fn labels(
-        &self,
-        filter: &Filter,
-        after: Option<&PageToken>,
-        size: usize,
-    ) -> Result<(Vec<Labelled>, Option<PageToken>), LogError> {
-        self.tables()?.labels(filter, after, size)
     }
 
     /// Checks the whole chain.

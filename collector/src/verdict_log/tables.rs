@@ -7,6 +7,7 @@ use uitwijk_model::WallTime;
 
 use super::chain::{self, Entry, Hash, Verified};
 use super::index::{self, EpisodeIndex, Filter, PageToken};
+use super::remarks::Shelf;
 use super::{Head, LogError, Publication};
 
 /// The version of the layout; written once, checked at each open.
@@ -21,21 +22,21 @@ pub(super) struct Tables {
     pub(super) entries: Keyspace,
     pub(super) episodes: Keyspace,
     pub(super) newest: Keyspace,
-    pub(super) labels: Keyspace,
-    pub(super) labelled: Keyspace,
+    pub(super) labels: Shelf,
+    pub(super) switches: Shelf,
 }
 
 impl Tables {
     /// Opens a directory, and finds where the next entry goes.
     pub(super) fn open(dir: &Path) -> Result<(Self, Head), LogError> {
-        let open = |e| LogError::open(dir, e);
-        let db = Database::builder(dir).worker_threads(1).cache_size(4 << 20).open().map_err(open)?;
+        let db = open_database(dir)?;
         let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default).map_err(|e| LogError::open(dir, e));
         check_version(dir, &db, &keyspace("meta")?)?;
         let (entries, episodes, newest) = (keyspace("entries")?, keyspace("episodes")?, keyspace("newest")?);
-        let (labels, labelled) = (keyspace("labels")?, keyspace("labelled")?);
+        let labels = Shelf::new(keyspace("labels")?, keyspace("labelled")?);
+        let switches = Shelf::new(keyspace("switches")?, keyspace("switched")?);
         let last = last_sequence(&entries)?;
-        let tables = Self { db, entries, episodes, newest, labels, labelled };
+        let tables = Self { db, entries, episodes, newest, labels, switches };
         let verified = tables.verify_from((last + 1).saturating_sub(CHECKED_AT_OPEN).max(1))?;
         Ok((tables, Head { next: last + 1, hash: verified.head }))
     }
@@ -188,12 +189,17 @@ impl Tables {
     }
 }
 
+/// Opens the database in a directory.
+pub(super) fn open_database(dir: &Path) -> Result<Database, LogError> {
+    Database::builder(dir).worker_threads(1).cache_size(4 << 20).open().map_err(|e| LogError::open(dir, e))
+}
+
 fn last_sequence(entries: &Keyspace) -> Result<u64, LogError> {
     let Some(last) = entries.last_key_value() else { return Ok(0) };
     chain::sequence_of(&last.key()?)
 }
 
-fn check_version(dir: &Path, db: &Database, meta: &Keyspace) -> Result<(), LogError> {
+pub(super) fn check_version(dir: &Path, db: &Database, meta: &Keyspace) -> Result<(), LogError> {
     let Some(found) = meta.get("version")? else {
         meta.insert("version", VERSION.to_string())?;
         return Ok(db.persist(PersistMode::SyncAll)?);

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
 
 pub mod agent;
+pub mod fleet;
 pub mod process;
 
 use std::path::{Path, PathBuf};

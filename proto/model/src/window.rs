@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{PartnerId, Region, ServiceId, Zone};
+use crate::id::{EndpointName, PartnerId, Region, ServiceId, Zone};
 use crate::time::WallTime;
 
 /// What kind of announcement a window is.
@@ -49,6 +49,9 @@ pub struct WindowScope {
     pub zones: BTreeSet<Zone>,
     /// Chain partners.
     pub partners: BTreeSet<PartnerId>,
+    /// Endpoints of those services. Left out of canonical JSON when empty, so that plans without it keep their version.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub endpoints: BTreeSet<EndpointName>,
 }
 
 /// An announced stretch of time.

@@ -293,12 +293,16 @@ impl State {
     /// Labels slots with the cause of an impact, or with the announcement that excuses it.
     pub(super) fn say(&mut self, topology: &Topology, hard: &Court<'_>, cause: Cause, from: i64, to: i64) {
         let active = self.serving.active;
-        let all: Vec<EndpointIx> = (0..topology.endpoints.len()).collect();
-        let direct = Question { topology, court: hard, bad: &all, active, moving: false }.region(active).failed;
+        let asked = |bad: &[EndpointIx], users: bool| {
+            let question = Question { topology, court: hard, bad, active, moving: false };
+            let direct = question.region(active).failed;
+            if users { direct.max(question.public().failed) } else { direct }
+        };
+        let failed = maintenance::Failed { direct: &|some| asked(some, false), at_all: &|some| asked(some, true) };
         let now = self.next;
         let start = self.tail_start(now + 1);
         for slot in from.max(start)..=to {
-            let excused = maintenance::excuses(topology, slot, cause, active, direct);
+            let excused = maintenance::excuses(topology, slot, cause, active, &failed);
             let cause = if excused { Cause::Maintenance } else { cause };
             let at = usize::try_from(slot - start).unwrap_or(usize::MAX);
             if let Some(label) = self.tail.get_mut(at).filter(|l| l.active == active) {

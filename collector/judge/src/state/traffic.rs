@@ -4,10 +4,11 @@
 //! it was certain that it had to be is watched directly until that is known.
 
 use super::{Left, Mode, State, echo, is_entry};
+use crate::blame::Question;
 use crate::evidence::{Cell, Evidence};
 use crate::maintenance;
 use crate::share::{threshold, worst_stretch};
-use crate::topology::{RegionIx, TargetIx, Topology};
+use crate::topology::{EndpointIx, RegionIx, TargetIx, Topology};
 use crate::trace::{Note, NoteKind, Trace};
 use crate::trust::{Court, Window};
 use crate::verdict::Cause;
@@ -129,7 +130,12 @@ impl State {
             self.watched = Some(left);
             return;
         }
-        let excused = |s| maintenance::excuses(topology, s, left.cause, left.region, crate::share::ONE);
+        // Users are elsewhere by now, and as many as are left here may fail.
+        let beside = |bad: &[EndpointIx]| {
+            Question { topology, court, bad, active: left.region, moving: false }.region(left.region).failed
+        };
+        let failed = maintenance::Failed { direct: &|_| crate::share::ONE, at_all: &beside };
+        let excused = |s| maintenance::excuses(topology, s, left.cause, left.region, &failed);
         let start = self.tail_start(slot + 1);
         for s in left.onset.max(start)..left.switched {
             let cause = if excused(s) { Cause::Maintenance } else { left.cause };

@@ -228,7 +228,7 @@ fn window(n: &Notice, names: &Names, start: i64) -> Window {
         from: at(n.from),
         to: at(n.to),
         notice_working_days: n.days,
-        scope: WindowScope { services: BTreeSet::new(), regions, zones, partners },
+        scope: WindowScope { services: BTreeSet::new(), regions, zones, partners, endpoints: BTreeSet::new() },
         author: String::new(),
         reason: String::new(),
     }

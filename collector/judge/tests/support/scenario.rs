@@ -138,6 +138,9 @@ impl Scenario {
         for z in m.scope.get("target_zones").and_then(|s| s.as_array()).into_iter().flatten() {
             scope.zones.insert(plans::zone(&z.to_string()));
         }
+        if let Some(e) = m.scope.get("endpoint").and_then(|s| s.as_str()) {
+            scope.endpoints.insert(EndpointName::new(e).unwrap());
+        }
         Window {
             kind: match m.kind.as_str() {
                 "planned" => WindowKind::Planned,

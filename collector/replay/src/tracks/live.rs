@@ -3,7 +3,7 @@
 //! The judge that the collector runs is driven as the collector drives it: records as they arrive, woken when it asks to
 //! be, told how far each agent's records are complete. What it says about a slot when it first judges it goes on record.
 
-use uitwijk_judge::{Cause, Live, UnknownService};
+use uitwijk_judge::{Cause, Live, Switch, UnknownService};
 use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, SlotLength, WallTime};
 
 use crate::segment::{Cover, ReplaySegment, Track};
@@ -18,6 +18,8 @@ pub(crate) struct LiveTrack {
     slot: SlotLength,
     grace: Millis,
     now: Option<WallTime>,
+    /// Switches that were not heard of yet, the next one last.
+    ahead: Vec<(WallTime, Switch)>,
     cover: Cover,
 }
 
@@ -28,8 +30,15 @@ impl LiveTrack {
             slot: plan.slot,
             grace: plan.policy_of(service).grace,
             now: None,
+            ahead: Vec::new(),
             cover: Cover::new(service.clone(), Track::Live, policy),
         })
+    }
+
+    /// Somebody will report a switch at a moment.
+    pub(crate) fn will_hear(&mut self, heard: WallTime, switch: Switch) {
+        self.ahead.push((heard, switch));
+        self.ahead.sort_by_key(|(heard, _)| std::cmp::Reverse(*heard));
     }
 
     /// Lets time pass up to a moment.
@@ -57,6 +66,9 @@ impl LiveTrack {
             if let Some(through) = through {
                 self.live.frontier(agent, *through);
             }
+        }
+        while let Some((_, switch)) = self.ahead.pop_if(|(heard, _)| *heard <= now) {
+            self.live.switch(&switch);
         }
         self.live.advance(now);
         let judged = self.slot.slot_of(now.minus(self.grace));

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use uitwijk_judge::{Evidence, Topology, UnknownService, judge};
+use uitwijk_judge::{Evidence, Switch, Topology, UnknownService, judge};
 use uitwijk_model::{AgentId, Measurement, Outcome, Plan, ServiceId, Slot, SlotLength, WallTime};
 
 mod cast;
@@ -117,6 +117,18 @@ impl Replay {
             bounds: None,
             foreign_bounds: None,
         })
+    }
+
+    /// Tells of a switch that somebody reported at a moment; a service that is not judged has none. Before the first record.
+    pub fn hear(&mut self, service: &ServiceId, switch: &Switch, heard: WallTime) {
+        for judged in self.services.iter_mut().filter(|judged| judged.topology.service == *service) {
+            if let Some(evidence) = &mut judged.evidence {
+                evidence.add_switch(&judged.topology, switch);
+            }
+            if let Some(live) = &mut judged.live {
+                live.will_hear(heard, switch.clone());
+            }
+        }
     }
 
     /// What the plan does not know, so far.

@@ -21,10 +21,12 @@ use uitwijk_proto::v1::fleet_server::{Fleet, FleetServer};
 use uitwijk_proto::v1::labels_server::LabelsServer;
 use uitwijk_proto::v1::measurements_server::{Measurements, MeasurementsServer};
 use uitwijk_proto::v1::policies_server::PoliciesServer;
+use uitwijk_proto::v1::switches_server::SwitchesServer;
 use uitwijk_proto::v1::verdicts_server::{Verdicts, VerdictsServer};
 
 use super::answers;
 use super::canned_policies::CannedPolicies;
+use super::canned_switches::CannedSwitches;
 
 /// Half past eight on 2 March 2026.
 pub(super) const NOW: WallTime = WallTime::from_millis(1_772_440_200_000);
@@ -252,6 +254,7 @@ async fn serve(directory: PathBuf, authority: &Authority) -> (SocketAddr, Cancel
         .add_service(MeasurementsServer::new(canned))
         .add_service(LabelsServer::new(policies.clone()))
         .add_service(PoliciesServer::new(policies))
+        .add_service(SwitchesServer::new(CannedSwitches::new()))
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::spawn(serving);
     (addr, stop)

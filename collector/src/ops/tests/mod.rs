@@ -3,9 +3,11 @@
 mod answers;
 mod canned;
 mod canned_policies;
+mod canned_switches;
 mod policies;
 mod score;
 mod streams;
+mod switches;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -12,7 +12,14 @@ fn overrides(json: &str) -> PolicyOverrides {
 
 fn question(plan: &Arc<Plan>, json: &str, from: u64, to: u64) -> Question {
     let stretch = Stretch { from: at(from), to: at(to) };
-    Question { plan: plan.clone(), overrides: overrides(json), service: None, stretch, now: at(1_000_000) }
+    Question {
+        plan: plan.clone(),
+        overrides: overrides(json),
+        service: None,
+        switches: Vec::new(),
+        stretch,
+        now: at(1_000_000),
+    }
 }
 
 fn run_to_the_end(store: &Store, question: &Question) -> Outcome {

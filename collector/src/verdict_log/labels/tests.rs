@@ -14,8 +14,8 @@ fn at(minute: u64) -> WallTime {
     T0.plus(Millis::from_secs(minute * 60))
 }
 
-fn label(service: &str, minute: u64, need: &str) -> NewLabel {
-    NewLabel {
+fn label(service: &str, minute: u64, need: &str) -> NewRemark {
+    NewRemark {
         subject: format!("{service}/{}", at(minute)),
         service: service.to_owned(),
         from: at(minute),
@@ -39,8 +39,8 @@ fn filled(dir: &Path) -> VerdictLog {
     log
 }
 
-fn lines(found: &[Labelled]) -> Vec<String> {
-    let line = |l: &Labelled| {
+fn lines(found: &[Remark]) -> Vec<String> {
+    let line = |l: &Remark| {
         let (need, latest) = (&l.entry.body["label"]["need"], if l.latest { " counts" } else { "" });
         format!("{} {} {} {}{latest}", l.entry.sequence, l.entry.episode, l.entry.revision, need.as_str().unwrap())
     };

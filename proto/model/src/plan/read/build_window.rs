@@ -5,6 +5,7 @@ use jiff::civil::{Date, DateTime};
 use super::build::Context;
 use super::path::Path;
 use super::raw::{RawPlan, RawScope, RawWindow};
+use crate::id::ServiceId;
 use crate::plan::working_days;
 use crate::time::WallTime;
 use crate::window::{Window, WindowScope};
@@ -39,6 +40,7 @@ fn clash(a: &Window, b: &Window) -> Option<&'static str> {
 
 fn one_window(raw: &RawWindow, plan: &RawPlan, path: &Path, context: &mut Context) -> Option<Window> {
     check_scope(&raw.scope, &path.join("scope"), context);
+    check_endpoints(&raw.scope, plan, &path.join("scope"), context);
     let from = moment(raw.from.as_deref(), &path.join("from"), context);
     let to = moment(raw.to.as_deref(), &path.join("to"), context);
     let notice = notice(raw, plan, from, path, context);
@@ -107,11 +109,28 @@ fn check_scope(scope: &RawScope, path: &Path, context: &mut Context) {
     }
 }
 
+/// An endpoint of a scope is one of a service in it; partners have none.
+fn check_endpoints(scope: &RawScope, plan: &RawPlan, path: &Path, context: &mut Context) {
+    if !scope.endpoints.is_empty() && !scope.partners.is_empty() {
+        context.tell(&path.join("endpoints"), "stands beside partners, which have no endpoints; expected one of them");
+    }
+    for (i, endpoint) in scope.endpoints.iter().enumerate() {
+        let covered = |service: &ServiceId| scope.services.is_empty() || scope.services.contains(service);
+        let services = plan.services.iter().flat_map(|services| &services.0).filter(|(service, _)| covered(service));
+        let mut endpoints = services.filter_map(|(_, service)| service.endpoints.as_ref());
+        if !endpoints.any(|all| all.0.contains_key(endpoint)) && !context.is_doubtful("services") {
+            let message = format!("endpoint {endpoint} is in none of the services of this window");
+            context.tell(&path.join("endpoints").item(i), message);
+        }
+    }
+}
+
 fn scope(raw: &RawScope) -> WindowScope {
     WindowScope {
         services: raw.services.iter().cloned().collect(),
         regions: raw.regions.iter().cloned().collect(),
         zones: raw.zones.iter().cloned().collect(),
         partners: raw.partners.iter().cloned().collect(),
+        endpoints: raw.endpoints.iter().cloned().collect(),
     }
 }

@@ -231,6 +231,10 @@ pub(in crate::plan) struct RawScope {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "BTreeSet<PartnerId>")]
     pub partners: Vec<PartnerId>,
+    /// Endpoints of those services; what fails beside them is not excused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "BTreeSet<EndpointName>")]
+    pub endpoints: Vec<EndpointName>,
 }
 
 impl RawScope {
