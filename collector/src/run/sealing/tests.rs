@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use uitwijk_model::{BootId, Millis, WallTime};
 use uitwijk_proto::columns;
@@ -54,7 +53,7 @@ impl World {
             arrived: NOW,
             count: 1,
             mask: Mask::all(),
-            columns: Bytes::from(columns::to_bytes(&columns, v1::Compression::None)),
+            columns: columns::to_bytes(&columns, v1::Compression::None),
             compression: v1::Compression::None.into(),
         });
         writes.small.push(small::serial(serial));
