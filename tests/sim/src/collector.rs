@@ -73,6 +73,7 @@ impl Collector {
             catch_up_max: Millis::from_secs(60),
             metrics: JudgingMetrics::default(),
             health: health.clone(),
+            store: Some(self.store.clone()),
             shadows: None,
         })?;
         for rows in self.store.recover(self.clock.wall().minus(reach(&self.plan))) {
