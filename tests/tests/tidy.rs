@@ -98,6 +98,7 @@ fn in_its_crate(name: &str) -> &str {
         "collector/replay/",
         "collector/scenario/",
         "tests/peers/",
+        "tests/sim/",
         "proto/model/",
         "proto/identity/",
         "proto/telemetry/",
