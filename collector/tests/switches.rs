@@ -105,6 +105,7 @@ async fn reported_late(now: u64, taken: &str) {
     assert_eq!((after.from_us, after.to_us), (fleet.us(DOWN), Some(fleet.us(MOVED))));
     assert_eq!(after.revision, before.revision + 1);
     assert!(after.explanation.contains("A switch from NL to IE"), "{}", after.explanation);
+    assert_eq!(shadowed(&fleet).await, (290, 0));
     let metrics = page(fleet.collector().addresses().admin, "/metrics").await.1;
     let line = format!("uitwijk_collector_judge_switches_total{{taken=\"{taken}\"}} 1");
     assert!(metrics.lines().any(|l| l == line), "no {line} in\n{metrics}");
@@ -130,7 +131,7 @@ async fn reported_late(now: u64, taken: &str) {
     assert_eq!(executions(&fleet, after.decided_us - 1).await, [v1::Execution::Missed]);
     assert_eq!(executions(&fleet, after.decided_us).await, [v1::Execution::Executed]);
     assert_eq!(executions(&fleet, 0).await, [v1::Execution::Executed]);
-    // Other policies know of it, too.
+    // Other policies know of it, too, also after a restart.
     assert_eq!(shadowed(&fleet).await, (290, 0));
     assert_eq!(backtested(&fleet, now).await, [(290, 0), (290, 0)]);
     fleet.stop().await;

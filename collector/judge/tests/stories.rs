@@ -363,7 +363,7 @@ fn a_partial_fault_that_pauses_by_chance_is_one_outage() {
 }
 
 /// Two endpoints, a fault, and an agreed window with a scope, both from 900 s to 2400 s.
-fn with_endpoints(fault: serde_json::Value, kind: &str, scope: serde_json::Value) -> serde_json::Value {
+fn with_endpoints(fault: &serde_json::Value, kind: &str, scope: &serde_json::Value) -> serde_json::Value {
     json!({
         "services": [{"id": "exchange", "class": "webservice", "endpoints": [{"name": "pay"}, {"name": "read"}]}],
         "faults": [{"from_s": 900, "to_s": 2400, "scope": fault, "effect": {"kind": kind, "params": {"mode": "refused"}}}],
@@ -379,12 +379,12 @@ fn a_window_for_an_endpoint_excuses_that_endpoint() {
         ("endpoint of the service", json!({"service": "exchange", "endpoint": "pay"})),
         ("endpoint in the region", pay()),
     ] {
-        check(name, with_endpoints(pay(), "down", scope), &[(90, 240, "not_needed maintenance none")]);
+        check(name, with_endpoints(&pay(), "down", &scope), &[(90, 240, "not_needed maintenance none")]);
     }
     let public = json!({"global": true, "endpoint": "pay"});
     check(
         "public name of the endpoint",
-        with_endpoints(public, "down", json!({"endpoint": "pay"})),
+        with_endpoints(&public, "down", &json!({"endpoint": "pay"})),
         &[(90, 240, "not_needed maintenance none")],
     );
 }
@@ -393,19 +393,19 @@ fn a_window_for_an_endpoint_excuses_that_endpoint() {
 fn a_window_for_an_endpoint_excuses_no_other() {
     let missed = [(90, 240, "needed region_down missed")];
     let pay = || json!({"target_region": "NL", "endpoint": "pay"});
-    check("the other endpoint", with_endpoints(pay(), "down", json!({"endpoint": "read"})), &missed);
-    check("both", with_endpoints(json!({"target_region": "NL"}), "down", json!({"endpoint": "pay"})), &missed);
+    check("the other endpoint", with_endpoints(&pay(), "down", &json!({"endpoint": "read"})), &missed);
+    check("both", with_endpoints(&json!({"target_region": "NL"}), "down", &json!({"endpoint": "pay"})), &missed);
     let elsewhere = json!({"target_region": "IE", "endpoint": "pay"});
-    check("endpoint in another region", with_endpoints(pay(), "down", elsewhere), &missed);
+    check("endpoint in another region", with_endpoints(&pay(), "down", &elsewhere), &missed);
     check(
         "endpoint of another service",
-        with_endpoints(pay(), "down", json!({"service": "portal", "endpoint": "pay"})),
+        with_endpoints(&pay(), "down", &json!({"service": "portal", "endpoint": "pay"})),
         &missed,
     );
     let public = json!({"global": true});
     check(
         "public name of both",
-        with_endpoints(public, "down", json!({"endpoint": "pay"})),
+        with_endpoints(&public, "down", &json!({"endpoint": "pay"})),
         &[(90, 240, "futile front_door none")],
     );
 }
