@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use uitwijk_model::SystemClock;
+use uitwijk_model::{Clock, SystemClock};
 
 use crate::config::{Config, SETTINGS, Setting, Sources};
 use crate::run;
@@ -23,6 +23,11 @@ const MISTAKES: u8 = 2;
 
 /// Runs the agent as its binary does; `args` starts with the name of the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_by(args, Arc::new(SystemClock))
+}
+
+/// The same by another clock, for a fleet in which clocks are wrong.
+pub fn main_by(args: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(help_or_mistake) => {
@@ -44,10 +49,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return OK.into();
     }
     if matches.get_flag("check") {
-        return check(&config);
+        return check(&config, clock);
     }
     let ready_file = matches.get_one::<PathBuf>("ready-file").cloned();
-    match run::run(config, sources, ready_file) {
+    match run::run(config, sources, ready_file, clock) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("uitwijk-agent: {error}");
@@ -57,8 +62,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Tries what a start would need, without starting.
-fn check(config: &Config) -> ExitCode {
-    let me = Me::load(config, Arc::new(SystemClock)).map_err(|error| error.to_string()).and_then(|me| {
+fn check(config: &Config, clock: Arc<dyn Clock>) -> ExitCode {
+    let me = Me::load(config, clock).map_err(|error| error.to_string()).and_then(|me| {
         // A start would go on with these dates and wait; who checks wants to know.
         me.credentials.check_dates().map(|()| me).map_err(|error| error.to_string())
     });

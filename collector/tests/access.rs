@@ -27,6 +27,8 @@ async fn call_all(channel: Channel) -> Vec<(&'static str, Result<(), Status>)> {
     calls.push(("Fleet/WatchPlan", plan.map(drop)));
     let agents = FleetClient::new(channel.clone()).list_agents(v1::ListAgentsRequest {}).await;
     calls.push(("Fleet/ListAgents", agents.map(drop)));
+    let ledgers = FleetClient::new(channel.clone()).list_ledgers(v1::ListLedgersRequest::default()).await;
+    calls.push(("Fleet/ListLedgers", ledgers.map(drop)));
     let verdicts = VerdictsClient::new(channel.clone()).list(v1::ListVerdictsRequest::default()).await;
     calls.push(("Verdicts/List", verdicts.map(drop)));
     let measurements = MeasurementsClient::new(channel.clone()).query(v1::QueryRequest::default()).await;

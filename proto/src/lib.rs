@@ -9,6 +9,7 @@
 //! fresh. Generated types stop at the conversions in this crate: beyond them there are only values of `uitwijk-model`.
 
 pub mod columns;
+pub mod started;
 
 /// Bindings of the schema; see the `.proto` files, whose comments they carry.
 #[allow(

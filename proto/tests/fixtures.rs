@@ -230,6 +230,16 @@ fn of_the_fleet() {
         &v1::PlanUpdate { version: "0123456789abcdef".into(), revision: 3, plan_json: b"{}".to_vec() },
     );
     check("list_agents_request", &v1::ListAgentsRequest {});
+    // Version 1 counted these and no more.
+    let ledger = v1::Ledger {
+        boot: 77,
+        next_sequence: 96,
+        stored: 80,
+        duplicate: 2,
+        refused: 3,
+        lost: 10,
+        ..v1::Ledger::default()
+    };
     let agent = v1::AgentState {
         agent: "nl-1".into(),
         region: "NL".into(),
@@ -243,8 +253,12 @@ fn of_the_fleet() {
         software: "uitwijk-agent 0.1.0".into(),
         plan_version: "0123456789abcdef".into(),
         books: vec![books()],
-        ledgers: vec![v1::Ledger { boot: 77, next_sequence: 96, stored: 80, duplicate: 2, refused: 3, lost: 10 }],
+        ledgers: vec![ledger],
     };
+    check("list_ledgers_request", &v1::ListLedgersRequest { agent: "nl-1".into() });
+    let counted = v1::Ledger { settled: 97, end_sequence: 99, ..ledger };
+    let held = v1::BootLedger { agent: "nl-1".into(), ledger: Some(counted), arrived_us: 1_772_438_400_000_000 };
+    check("boot_ledger", &held);
     check("list_agents_response", &v1::ListAgentsResponse { agents: vec![agent], collector: "col-nl".into() });
 }
 

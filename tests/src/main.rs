@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use uitwijk_model::Millis;
 use uitwijk_tests::demo::story::Outage;
 use uitwijk_tests::demo::{self, DemoOptions};
-use uitwijk_tests::fleet::{self, prepare};
+use uitwijk_tests::fleet::{self, clock, prepare};
 use uitwijk_tests::load::LoadOptions;
 use uitwijk_tests::world::tls::SiteCertificate;
 use uitwijk_tests::world::{World, WorldOptions, control};
@@ -114,8 +114,10 @@ fn slot(text: &str) -> Result<Millis, String> {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Agent(rest) => uitwijk_agent::cli::main(rest.named("uitwijk-agent")),
-        Command::Collector(rest) => uitwijk_collector::cli::main(rest.named("uitwijk-collector")),
+        Command::Agent(rest) => uitwijk_agent::cli::main_by(rest.named("uitwijk-agent"), clock::of_environment()),
+        Command::Collector(rest) => {
+            uitwijk_collector::cli::main_by(rest.named("uitwijk-collector"), clock::of_environment())
+        }
         Command::Uitwijk(rest) => uitwijk_collector::ops::main(rest.named("uitwijk")),
         Command::Demo { outage, slot, exit, dir } => play(outage, slot, exit, dir),
         Command::Load { agents, targets, lasting, rows } => {

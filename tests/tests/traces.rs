@@ -239,6 +239,7 @@ async fn a_fleet_tells_its_work_from_the_attempt_to_the_judgement() {
             variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{addr}")),
             variable("OTEL_BSP_SCHEDULE_DELAY", "200"),
         ],
+        ..FleetOptions::default()
     };
     let mut fleet = Fleet::start(&options).await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

@@ -210,7 +210,15 @@ impl Buffer {
     #[must_use]
     pub fn reader(&self, collector: &str) -> Option<Reader> {
         let known = self.inner.collectors.iter().any(|name| name == collector);
-        known.then(|| Reader::new(self.inner.shared.clone(), collector))
+        known.then(|| Reader::new(self.inner.shared.clone(), collector, false))
+    }
+
+    /// A reader for one collector of what is measured from its first question on, whatever waits before it. What it hands out counts
+    /// as not sent: the reader in order hands it out again unless the collector's cursor passes it first.
+    #[must_use]
+    pub fn reader_ahead(&self, collector: &str) -> Option<Reader> {
+        let known = self.inner.collectors.iter().any(|name| name == collector);
+        known.then(|| Reader::new(self.inner.shared.clone(), collector, true))
     }
 
     /// The collector settled everything of this boot below `next`. Of several calls the highest holds.

@@ -225,6 +225,12 @@ impl Owner {
     fn answer(&mut self, request: reading::ReadRequest) {
         let collector = request.collector.as_str();
         let (ledger, shelf) = (&mut self.ledger, &self.shelf);
+        if request.ahead {
+            let mut place = request.place.unwrap_or_else(|| reading::at_the_end(ledger, shelf));
+            let delivery = reading::read_ahead(ledger, shelf, collector, &mut place, request.limits);
+            let _ = request.reply.send((place, delivery));
+            return;
+        }
         let mut place = request.place.unwrap_or_else(|| reading::rewind(ledger, shelf, collector));
         let (delivery, lost) = reading::read_next(ledger, shelf, collector, &mut place, request.limits);
         let _ = request.reply.send((place, delivery));

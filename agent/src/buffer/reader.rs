@@ -18,15 +18,17 @@ pub struct Reader {
     id: u64,
     progress: watch::Receiver<u64>,
     place: Option<Place>,
+    /// Gets only what is measured from its start on.
+    ahead: bool,
     epoch: u64,
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, collector: &str) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, collector: &str, ahead: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (progress, epoch) = (shared.watch(), shared.epoch());
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { shared, collector: collector.to_owned(), id, progress, place: None, epoch }
+        Self { shared, collector: collector.to_owned(), id, progress, place: None, ahead, epoch }
     }
 
     /// Starts over at what is acknowledged, as after a reconnect. Acknowledge what the collector says it has first.
@@ -58,7 +60,8 @@ impl Reader {
 
     async fn ask(&mut self, limits: Limits) -> Option<Delivery> {
         let (reply, answer) = oneshot::channel();
-        let request = ReadRequest { collector: self.collector.clone(), place: self.place, limits, reply };
+        let (collector, place, ahead) = (self.collector.clone(), self.place, self.ahead);
+        let request = ReadRequest { collector, place, ahead, limits, reply };
         self.shared.inbox.request(self.id, request);
         // A buffer that closes drops the question unanswered.
         let (place, delivery) = answer.await.ok()?;

@@ -3,6 +3,9 @@
 //! Boots oldest first, sequences in order, gaps as tombstones in their place, so that a collector's cursor can always
 //! move. A hole that no gap explains (a record that is missing or makes no sense) is declared lost when a
 //! reader comes upon it, rather than searched for at every start.
+//!
+//! A reader that looks ahead begins at the end instead and gets only what is measured from then on. It tells of no gaps and marks
+//! nothing as offered: whatever it hands out comes again in its order, unless the cursor passes it first.
 
 use tokio::sync::oneshot;
 use uitwijk_model::{BootId, Sequence};
@@ -40,8 +43,10 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct ReadRequest {
     pub(super) collector: String,
-    /// `None` starts over at the cursor.
+    /// `None` starts over: at the cursor, or ahead at the end.
     pub(super) place: Option<Place>,
+    /// Looks ahead of what waits.
+    pub(super) ahead: bool,
     pub(super) limits: Limits,
     pub(super) reply: oneshot::Sender<(Place, Option<Delivery>)>,
 }
@@ -54,6 +59,32 @@ pub(super) fn rewind(ledger: &mut Ledger, shelf: &Shelf, collector: &str) -> Pla
         }
     }
     Place { key: shelf.head.positions.get(collector).copied().unwrap_or(0), ..Place::default() }
+}
+
+/// The end: where what is measured from now on will stand.
+pub(super) fn at_the_end(ledger: &Ledger, shelf: &Shelf) -> Place {
+    let running = ledger.boots.last();
+    let (ordinal, sequence) = running.map_or((0, 0), |boot| (boot.ordinal, boot.next));
+    Place { ordinal, sequence, key: shelf.head.next_key }
+}
+
+/// The rows of the running boot from a place on that this collector does not have, if there are any.
+pub(super) fn read_ahead(
+    ledger: &Ledger,
+    shelf: &Shelf,
+    collector: &str,
+    place: &mut Place,
+    limits: Limits,
+) -> Option<Delivery> {
+    let running = ledger.boots.last().filter(|boot| boot.ordinal == place.ordinal)?;
+    let account = running.accounts.get(collector)?;
+    place.sequence = place.sequence.max(account.cursor);
+    while let Some(gap) = account.gap_at(place.sequence) {
+        place.sequence = gap.end;
+    }
+    let extent = find(ledger, shelf, running.id, place).ok()??;
+    let starts_here = place.sequence < running.next && extent.first <= place.sequence;
+    starts_here.then(|| collect(account, shelf, place, limits))?.map(Delivery::Batch)
 }
 
 /// What comes next for a collector, if there is anything, and how many sequences turned out to be missing. Moves the

@@ -44,6 +44,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// How much the buffer may hold.
     pub buffer: BufferConfig,
+    /// A record of what was started, apart from the buffer.
+    pub record: RecordConfig,
     /// Resolver for probes whose target names none; those of the system when absent.
     pub resolver: Option<SocketAddr>,
     /// Attempts that may run at one moment.
@@ -76,6 +78,15 @@ pub struct BufferConfig {
     pub disk_bytes_max: ByteSize,
     /// Space set aside, given up when the disk is full so that the buffer can still be drained.
     pub ballast_bytes: ByteSize,
+}
+
+/// A record of what was started, apart from the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Where it is; none is kept when absent.
+    pub file: Option<PathBuf>,
+    /// Past this size it gets no more lines.
+    pub bytes_max: ByteSize,
 }
 
 /// How batches are compressed on the wire.

@@ -18,6 +18,8 @@ pub(super) fn texts(c: &Config) -> Vec<(&'static str, String)> {
         ("admin_listen", c.admin_listen.to_string()),
         ("buffer.disk_bytes_max", c.buffer.disk_bytes_max.to_string()),
         ("buffer.ballast_bytes", c.buffer.ballast_bytes.to_string()),
+        ("record.file", c.record.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+        ("record.bytes_max", c.record.bytes_max.to_string()),
         ("resolver", c.resolver.map(|a| a.to_string()).unwrap_or_default()),
         ("in_flight_max", c.in_flight_max.to_string()),
         ("missed_slots_max", c.missed_slots_max.to_string()),

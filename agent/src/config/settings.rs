@@ -47,6 +47,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("buffer.disk_bytes_max", "SIZE", Some("256MiB"), "Disk space that the buffer may take, 8MiB to 1TiB"),
     setting("buffer.ballast_bytes", "SIZE", Some("4MiB"), "Space set aside for a full disk, 0 to 1GiB"),
+    setting("record.file", "FILE", Some(""), "File that gets a line per measurement before the buffer, for audits"),
+    setting("record.bytes_max", "SIZE", Some("1GiB"), "Size past which that file gets no more lines, 1MiB to 1TiB"),
     setting(
         "resolver",
         "ADDR",

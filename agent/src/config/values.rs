@@ -11,7 +11,9 @@ use uitwijk_model::Millis;
 use uitwijk_telemetry::logging::{LogFormat, LogOptions};
 
 use super::settings::find;
-use super::{BufferConfig, ByteSize, Collector, CollectorText, Compression, Config, Given, Mistake, Origin, Stop};
+use super::{
+    BufferConfig, ByteSize, Collector, CollectorText, Compression, Config, Given, Mistake, Origin, RecordConfig, Stop,
+};
 
 /// A buffer, a cursor and a task each; more is a mistake.
 const COLLECTORS_MAX: usize = 8;
@@ -26,6 +28,8 @@ pub(super) fn resolve(given: &Given, mistakes: &mut Vec<Mistake>) -> Option<Conf
     let admin_listen = v.address("admin_listen");
     let disk_bytes_max = v.within("buffer.disk_bytes_max", ByteSize(8 << 20)..=ByteSize(1 << 40));
     let ballast_bytes = v.within("buffer.ballast_bytes", ByteSize(0)..=ByteSize(1 << 30));
+    let record_file = v.text("record.file").map(|(text, _)| (!text.is_empty()).then(|| PathBuf::from(text)));
+    let record_bytes_max = v.within("record.bytes_max", ByteSize(1 << 20)..=ByteSize(1 << 40));
     let resolver = v.optional_address("resolver");
     let in_flight_max = v.within("in_flight_max", 1..=65_536);
     let missed_slots_max = v.within("missed_slots_max", 0..=1000);
@@ -41,6 +45,7 @@ pub(super) fn resolve(given: &Given, mistakes: &mut Vec<Mistake>) -> Option<Conf
         collectors: collectors?,
         admin_listen: admin_listen?,
         buffer: BufferConfig { disk_bytes_max: disk_bytes_max?, ballast_bytes: ballast_bytes? },
+        record: RecordConfig { file: record_file?, bytes_max: record_bytes_max? },
         resolver: resolver?,
         in_flight_max: in_flight_max?,
         missed_slots_max: missed_slots_max?,

@@ -33,6 +33,11 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PlanLabels {
     version: String,
     revision: u64,
@@ -140,6 +145,7 @@ pub struct AgentMetrics {
     /// Targets in the plan whose probe cannot be made here.
     pub targets_broken: Gauge,
     attempts: Family<OutcomeLabels, Counter>,
+    unrecorded: Family<RecordLabels, Counter>,
     plan: Family<PlanLabels, Gauge>,
     build: Family<BuildLabels, Gauge>,
     by_collector: ByCollector,
@@ -165,6 +171,11 @@ impl AgentMetrics {
         let labels = OutcomeLabels { outcome: m.outcome.label(), reason: m.outcome.reason() };
         self.attempts.get_or_create(&labels).inc();
         self.board.measured(m);
+    }
+
+    /// Measurements without a line in `record.file`.
+    pub fn unrecorded(&self, reason: &'static str, rows: u64) {
+        self.unrecorded.get_or_create(&RecordLabels { reason }).inc_by(rows);
     }
 
     /// The plan that runs.
@@ -220,6 +231,8 @@ impl AgentMetrics {
         own.register_with_unit("buffer_memory", memory, Unit::Bytes, self.buffer_memory_bytes.clone());
         let failures = "Writes of the buffer that failed since the start";
         own.register("buffer_write_failures", failures, self.buffer_failures.clone());
+        let unrecorded = "Measurements that got no line in record.file, by reason";
+        own.register("rows_unrecorded", unrecorded, self.unrecorded.clone());
         let expiry = "When the agent's certificate expires, seconds since the epoch";
         own.register("certificate_expiry_timestamp_seconds", expiry, self.certificate_expiry.clone());
         let broken = "Targets of the plan whose probe cannot be made on this agent";

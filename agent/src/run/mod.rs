@@ -14,6 +14,7 @@ mod plans;
 pub mod prepare;
 mod recorder;
 mod reload;
+mod started;
 mod targets;
 
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uitwijk_model::SystemClock;
+use uitwijk_model::Clock;
 use uitwijk_telemetry::logging;
 use uitwijk_telemetry::signals::{Signal, Signals};
 
@@ -38,7 +39,12 @@ const STACK_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(config: Config, sources: Sources, ready_file: Option<PathBuf>) -> Result<ExitCode, StartError> {
+pub fn run(
+    config: Config,
+    sources: Sources,
+    ready_file: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
+) -> Result<ExitCode, StartError> {
     let log = logging::init("uitwijk-agent", &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.worker_threads.into())
@@ -48,16 +54,21 @@ pub fn run(config: Config, sources: Sources, ready_file: Option<PathBuf>) -> Res
         .enable_all()
         .build()
         .map_err(|error| StartError::System { what: "start the runtime", error })?;
-    let ended = runtime.block_on(serve(config, sources, ready_file));
+    let ended = runtime.block_on(serve(config, sources, ready_file, clock));
     runtime.shutdown_timeout(Duration::from_millis(100));
     log.shutdown();
     ended
 }
 
-async fn serve(config: Config, sources: Sources, ready_file: Option<PathBuf>) -> Result<ExitCode, StartError> {
+async fn serve(
+    config: Config,
+    sources: Sources,
+    ready_file: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
+) -> Result<ExitCode, StartError> {
     let system = |error| StartError::System { what: "listen to signals", error };
     let mut signals = Signals::new().map_err(system)?;
-    let mut agent = Agent::start(config, sources, Arc::new(SystemClock)).await?;
+    let mut agent = Agent::start(config, sources, clock).await?;
     if let Some(path) = &ready_file {
         prepare::write_ready_file(path, agent.admin_address())?;
     }

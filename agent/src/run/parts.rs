@@ -17,6 +17,7 @@ use super::plans::Plans;
 use super::prepare::{self, Me, StartError};
 use super::recorder::ToBuffer;
 use super::reload;
+use super::started::StartedFile;
 use super::targets::Compiler;
 use crate::buffer::{Buffer, BufferOptions};
 use crate::config::{Compression, Config, Sources};
@@ -261,6 +262,7 @@ fn schedule(
         buffer: common.buffer.clone(),
         metrics: common.metrics.clone(),
         selfcheck: common.selfcheck.clone(),
+        started: StartedFile::of(&config.record, &me.agent, common.buffer.boot(), &common.clock, &common.metrics),
     };
     Runner::new(options, work, recorder)
 }

@@ -7,6 +7,8 @@ use uitwijk_proto::v1;
 pub enum Piece {
     /// Measurements.
     Batch(v1::Batch),
+    /// Measurements of now, ahead of others that wait; no cursor speaks of them before it speaks of those.
+    Ahead(v1::Batch),
     /// The news that some will never come.
     Tombstone(v1::Tombstone),
 }
@@ -20,6 +22,8 @@ pub struct BatchLimits {
     pub bytes_max: usize,
     /// How to pack them.
     pub compression: v1::Compression,
+    /// Pieces in order that are on their way already.
+    pub in_flight: usize,
 }
 
 /// What waits for one collector.
@@ -36,7 +40,7 @@ pub trait Backlog: Send + 'static {
     /// Starts over at the cursors.
     fn rewind(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// The next piece in order; waits for one. Dropping the future loses nothing.
+    /// The next piece, in order but for what goes ahead; waits for one. Dropping the future loses nothing.
     fn next(&mut self, limits: BatchLimits) -> impl Future<Output = Piece> + Send;
 
     /// The collector has everything of this boot below this sequence; answers with how many rows that is news of.

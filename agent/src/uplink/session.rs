@@ -66,14 +66,15 @@ impl Session {
             rows_max: (rows.min(ROWS_MAX) as usize).min(ROWS_WANTED),
             bytes_max: bytes.min(BYTES_MAX) as usize,
             compression,
+            in_flight: 0,
         };
         let window = batches.min(UNACKNOWLEDGED_MAX) as usize;
         Ok(Self { window, limits, unacknowledged: VecDeque::new(), refused: Vec::new() })
     }
 
-    /// How large a batch may be.
+    /// How large a batch may be, and how much is on its way.
     pub(super) fn limits(&self) -> BatchLimits {
-        self.limits
+        BatchLimits { in_flight: self.unacknowledged.len(), ..self.limits }
     }
 
     /// Whether one more may go out.
@@ -91,6 +92,8 @@ impl Session {
         let (boot, next, is_batch) = match piece {
             Piece::Batch(batch) => (batch.boot, batch.first_sequence.saturating_add(u64::from(batch.count)), true),
             Piece::Tombstone(stone) => (stone.boot, stone.first_sequence.saturating_add(stone.count), false),
+            // Its acknowledgement cannot be told from that of what waits before it.
+            Piece::Ahead(_) => return,
         };
         self.unacknowledged.push_back(Sent { boot, next, is_batch, at });
     }

@@ -236,7 +236,7 @@ impl<'a, B: Backlog> Stream<'a, B> {
         self.show_unacknowledged();
         match piece {
             Piece::Tombstone(tombstone) => self.put(from_agent::Message::Tombstone(tombstone)).await,
-            Piece::Batch(mut batch) => {
+            Piece::Batch(mut batch) | Piece::Ahead(mut batch) => {
                 let span = tracing::info_span!(
                     "batch",
                     collector = self.context.metrics.name(),

@@ -62,6 +62,17 @@ pub struct UplinkContext {
     pub seed: Option<u64>,
 }
 
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another try; the same connection will do if it is good.
+    Again,
+    /// Another try on a connection of its own, with the new certificate or to the new address.
+    Anew,
+    /// Nothing: the agent stops.
+    End,
+}
+
 /// The uplink to one collector.
 pub struct Uplink<B> {
     context: UplinkContext,
@@ -103,12 +114,10 @@ impl<B: Backlog> Uplink<B> {
             let channel = match stop.run_until_cancelled(self.connect()).await {
                 None => break,
                 Some(Ok(channel)) => channel,
-                Some(Err(error)) => {
-                    if self.failed(&kind_of(&error), &error.to_string()).await {
-                        continue;
-                    }
-                    break;
-                }
+                Some(Err(error)) => match self.failed(&kind_of(&error), &error.to_string()).await {
+                    Next::Again | Next::Anew => continue,
+                    Next::End => break,
+                },
             };
             let (index, running) = (self.index, self.context.plan_version.clone());
             let (news, seed) = (self.context.plan_news.clone(), self.context.seed);
@@ -150,11 +159,11 @@ impl<B: Backlog> Uplink<B> {
                     None => ("lost".to_owned(), status.message().to_owned(), true),
                 },
             };
-            if !self.failed(&kind, &detail).await {
-                return true;
-            }
-            if lost {
-                return false;
+            match self.failed(&kind, &detail).await {
+                Next::End => return true,
+                Next::Again if !lost => {}
+                // This connection shows the certificate and has the address that it was made with.
+                Next::Again | Next::Anew => return false,
             }
         }
     }
@@ -187,19 +196,19 @@ impl<B: Backlog> Uplink<B> {
         end
     }
 
-    /// Counts and tells of a failure, then waits for the next try, or for something that may cure it. False when there
-    /// is to be no other try, because the agent stops.
-    async fn failed(&mut self, kind: &str, detail: &str) -> bool {
+    /// Counts and tells of a failure, then waits for the next try, or for something that may cure it.
+    async fn failed(&mut self, kind: &str, detail: &str) -> Next {
         let news = self.status.failed(kind, detail, self.context.clock.as_ref());
         let pause = self.backoff.next();
         tracing::debug!(collector = self.name, kind, news, ?pause, "waiting before the next try");
         tokio::select! {
             biased;
-            () = self.context.stop.cancelled() => false,
-            () = self.context.drain.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
-            Ok(()) = self.renewed.changed() => true,
-            Ok(()) = self.url.changed() => true,
+            () = self.context.stop.cancelled() => Next::End,
+            () = self.context.drain.cancelled() => Next::End,
+            // Before the pause: who has both is to connect anew.
+            Ok(()) = self.renewed.changed() => Next::Anew,
+            Ok(()) = self.url.changed() => Next::Anew,
+            () = tokio::time::sleep(pause) => Next::Again,
         }
     }
 }

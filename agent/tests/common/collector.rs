@@ -264,4 +264,13 @@ impl Fleet for Mind {
     async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
         Err(Status::unimplemented("not a part of this stage"))
     }
+
+    type ListLedgersStream = futures::stream::Empty<Result<v1::BootLedger, Status>>;
+
+    async fn list_ledgers(
+        &self,
+        _: Request<v1::ListLedgersRequest>,
+    ) -> Result<Response<Self::ListLedgersStream>, Status> {
+        Err(Status::unimplemented("not a part of this stage"))
+    }
 }

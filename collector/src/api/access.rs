@@ -32,6 +32,7 @@ const TABLE: &[(&str, &[Caller])] = &[
     ("/uitwijk.v1.Ingest/Stream", &[AGENT]),
     ("/uitwijk.v1.Fleet/WatchPlan", EVERYBODY),
     ("/uitwijk.v1.Fleet/ListAgents", READERS),
+    ("/uitwijk.v1.Fleet/ListLedgers", READERS),
     ("/uitwijk.v1.Verdicts/List", READERS),
     ("/uitwijk.v1.Verdicts/Get", READERS),
     ("/uitwijk.v1.Verdicts/Watch", READERS),

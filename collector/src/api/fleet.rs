@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uitwijk_proto::v1;
 
-use super::Gate;
 use super::watching::{Guard, Watching};
+use super::{Gate, ask};
 use crate::plans::{CurrentPlan, Plans};
+use crate::store::{Store, StoreError};
+
+/// Reads of the ledgers at a time.
+pub const LEDGER_READERS_MAX: usize = 2;
 
 /// The service `Fleet`.
 #[derive(Debug, Clone)]
@@ -22,6 +26,10 @@ pub struct FleetApi {
     pub ingest: Gate,
     /// Which plan is in force.
     pub plans: Arc<Plans>,
+    /// Where the ledgers are.
+    pub store: Store,
+    /// Places for those who read the ledgers.
+    pub ledger_readers: Arc<Semaphore>,
     /// Who is watching.
     pub watching: Watching,
     /// Ends every watch.
@@ -31,6 +39,7 @@ pub struct FleetApi {
 #[tonic::async_trait]
 impl v1::fleet_server::Fleet for FleetApi {
     type WatchPlanStream = BoxStream<'static, Result<v1::PlanUpdate, Status>>;
+    type ListLedgersStream = BoxStream<'static, Result<v1::BootLedger, Status>>;
 
     async fn watch_plan(
         &self,
@@ -52,6 +61,24 @@ impl v1::fleet_server::Fleet for FleetApi {
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
         let agents = self.ingest.pass()?.agents();
         Ok(Response::new(v1::ListAgentsResponse { agents, collector: self.collector.clone() }))
+    }
+
+    async fn list_ledgers(
+        &self,
+        request: Request<v1::ListLedgersRequest>,
+    ) -> Result<Response<Self::ListLedgersStream>, Status> {
+        let wanted = request.into_inner().agent;
+        let place = self.ledger_readers.clone().acquire_owned().await.map_err(|e| Status::internal(e.to_string()))?;
+        let store = self.store.clone();
+        let mut ledgers = ask::blocking(move || store.small()).await?.ledgers;
+        // Whoever reads slowly holds up nobody who asks after it.
+        drop(place);
+        ledgers.retain(|(agent, ..)| wanted.is_empty() || agent.as_str() == wanted);
+        let messages = stream::iter(ledgers).map(|(agent, boot, ledger)| {
+            let arrived_us = ledger.arrived.as_micros();
+            Ok(v1::BootLedger { agent: agent.to_string(), ledger: Some(ledger.to_message(boot.0)), arrived_us })
+        });
+        Ok(Response::new(messages.boxed()))
     }
 }
 
@@ -81,5 +108,11 @@ fn update(current: &CurrentPlan) -> v1::PlanUpdate {
         version: current.version.as_str().to_owned(),
         revision: current.plan.revision,
         plan_json: current.json.to_vec(),
+    }
+}
+
+impl ask::Failure for StoreError {
+    fn status(&self) -> Status {
+        Status::internal(self.to_string())
     }
 }

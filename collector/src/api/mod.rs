@@ -16,7 +16,7 @@ mod verdicts;
 mod watching;
 
 pub use access::AccessLayer;
-pub use fleet::FleetApi;
+pub use fleet::{FleetApi, LEDGER_READERS_MAX};
 pub use gate::Gate;
 pub use labels::LabelsApi;
 pub use measurements::MeasurementsApi;

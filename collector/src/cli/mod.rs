@@ -24,6 +24,11 @@ const BLOCKING_THREADS_MAX: usize = 32;
 
 /// Runs the collector as its binary does; `args` starts with the name of the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_by(args, Arc::new(SystemClock))
+}
+
+/// The same by another clock, for a fleet in which clocks are wrong.
+pub fn main_by(args: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) -> ExitCode {
     let asked = match args::parse(args) {
         Ok(asked) => asked,
         Err(error) => {
@@ -32,7 +37,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match execute(&asked) {
+    match execute(&asked, clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.logged {
@@ -55,7 +60,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     }
 }
 
-fn execute(asked: &Asked) -> Result<(), Failure> {
+fn execute(asked: &Asked, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let resolved =
         Resolved::from_sources(&asked.sources).map_err(|e| format!("the configuration is not valid:\n{e}"))?;
     match asked.task {
@@ -63,14 +68,13 @@ fn execute(asked: &Asked) -> Result<(), Failure> {
             print!("{}", resolved.print(&asked.sources.env));
             Ok(())
         }
-        Task::Check => check(&resolved.config),
-        Task::Run => run(resolved.config),
+        Task::Check => check(&resolved.config, clock),
+        Task::Run => run(resolved.config, clock),
     }
 }
 
 /// Looks at everything that a start reads, and touches nothing.
-fn check(config: &Config) -> Result<(), Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     wrong.extend(load_credentials(config, clock).err().map(|e| e.to_string()));
     wrong.extend(load_plan(&config.plan_file).err().map(|e| e.to_string()));
@@ -87,7 +91,7 @@ fn log_options(config: &Config) -> Result<LogOptions, Failure> {
     Ok(LogOptions { format, filter: config.log.filter.clone() })
 }
 
-fn run(config: Config) -> Result<(), Failure> {
+fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("collector")
@@ -97,7 +101,7 @@ fn run(config: Config) -> Result<(), Failure> {
     let options = log_options(&config)?;
     let logging = runtime.block_on(async { logging::init("uitwijk-collector", &options) })?;
     let json = config.log.format == "json";
-    let result = runtime.block_on(supervise(config));
+    let result = runtime.block_on(supervise(config, clock));
     // Programs read every line as JSON; people read mistakes line by line.
     let result = match result {
         Err(Failure { error, .. }) if json => {
@@ -116,9 +120,9 @@ fn end(runtime: Runtime) {
     runtime.shutdown_background();
 }
 
-async fn supervise(config: Config) -> Result<(), Failure> {
+async fn supervise(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let starting = Collector::start(config, Arc::new(SystemClock));
+    let starting = Collector::start(config, clock);
     let mut collector = tokio::select! {
         collector = starting => collector?,
         reason = stop_signal(&mut signals) => return Err(format!("stopped by {reason} before it had started").into()),

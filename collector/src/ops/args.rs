@@ -37,9 +37,10 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Which collector")]
 pub(crate) struct Reach {
-    /// Its address, https://HOST:PORT [UITWIJK_COLLECTOR]
+    /// Its address, https://HOST:PORT; of ledger, may be repeated
+    /// [UITWIJK_COLLECTOR]
     #[arg(long, global = true, value_name = "URL")]
-    pub(crate) collector: Option<String>,
+    pub(crate) collector: Vec<String>,
     /// Authorities to believe, PEM [UITWIJK_TLS_CA]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
@@ -59,13 +60,20 @@ impl Reach {
     pub(crate) fn or_from(self, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let file = |given: Option<PathBuf>, name: &str| given.or_else(|| set(name).map(PathBuf::from));
+        let collector =
+            if self.collector.is_empty() { set("UITWIJK_COLLECTOR").into_iter().collect() } else { self.collector };
         Self {
-            collector: self.collector.or_else(|| set("UITWIJK_COLLECTOR")),
+            collector,
             tls_ca: file(self.tls_ca, "UITWIJK_TLS_CA"),
             tls_cert: file(self.tls_cert, "UITWIJK_TLS_CERT"),
             tls_key: file(self.tls_key, "UITWIJK_TLS_KEY"),
             timeout: self.timeout,
         }
+    }
+
+    /// The same way to each of the collectors.
+    pub(crate) fn each(&self) -> Vec<Self> {
+        self.collector.iter().map(|url| Self { collector: vec![url.clone()], ..self.clone() }).collect()
     }
 }
 
@@ -112,6 +120,9 @@ pub(crate) enum Command {
         /// Only this one, with its books per start
         name: Option<String>,
     },
+    /// Do the numbers of every start of every agent add up, and is everything that
+    /// was started in the store once?
+    Ledger(Box<LedgerArgs>),
     /// What was judged
     #[command(subcommand)]
     Verdicts(VerdictsCommand),
@@ -206,6 +217,19 @@ pub(crate) struct ScenarioArgs {
     /// Which of them
     #[arg(long)]
     pub(crate) id: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LedgerArgs {
+    /// Only this agent
+    pub(crate) agent: Option<String>,
+    /// What agents recorded by record.file, to compare with the store row by row
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) started: Vec<PathBuf>,
+    /// What a start recorded so short before its end may have died with it; agents
+    /// promise 250ms, a busy disk takes longer
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub(crate) unsynced: Millis,
 }
 
 /// Where a stream goes.

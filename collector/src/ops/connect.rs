@@ -31,10 +31,11 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) async fn connect(reach: &Reach, clock: Arc<dyn Clock>) -> Result<Self, OpsError> {
-        let url = reach
-            .collector
-            .clone()
-            .ok_or_else(|| missing("no collector to ask", "--collector https://HOST:PORT", "UITWIJK_COLLECTOR"))?;
+        let url = match reach.collector.as_slice() {
+            [url] => url.clone(),
+            [] => return Err(no_collector()),
+            several => return Err(OpsError::Usage(format!("{} collectors are too many: give one", several.len()))),
+        };
         let file = |path: &Option<PathBuf>, option: &str, variable: &str| {
             path.clone().ok_or_else(|| missing("a certificate is needed", &format!("{option} FILE"), variable))
         };
@@ -96,9 +97,18 @@ impl Collector {
         }
     }
 
+    /// How long an answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(crate) fn failed(&self, status: &Status) -> OpsError {
         OpsError::from_status(&self.url, status)
     }
+}
+
+pub(crate) fn no_collector() -> OpsError {
+    missing("no collector to ask", "--collector https://HOST:PORT", "UITWIJK_COLLECTOR")
 }
 
 fn missing(what: &str, option: &str, variable: &str) -> OpsError {

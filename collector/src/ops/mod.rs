@@ -28,6 +28,7 @@ mod explain;
 mod export;
 mod json;
 mod labels;
+mod ledger;
 mod measurements;
 mod pki;
 mod plan;
@@ -121,6 +122,7 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Audit(AuditCommand::Verify(asked)) => audit::verify(screen, asked),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),
+        Command::Ledger(args_of) => runtime()?.block_on(ledger::run(screen, &args.reach.clone().or_from(env), args_of)),
         _ => runtime()?.block_on(ask(args, args.reach.clone().or_from(env), screen, env)),
     }
 }
@@ -165,6 +167,7 @@ async fn ask(
         Command::Compare(asked) => policies::compare(screen, &collector, asked).await,
         Command::Audit(_)
         | Command::Pki(_)
+        | Command::Ledger(_)
         | Command::Completions { .. }
         | Command::Replay(_)
         | Command::Simulate { .. }

@@ -38,6 +38,8 @@ pub(super) fn routes(
         collector: ground.name.clone(),
         ingest: gate.clone(),
         plans: ground.plans.clone(),
+        store: ground.store.clone(),
+        ledger_readers: Arc::new(Semaphore::new(api::LEDGER_READERS_MAX)),
         watching: watching.clone(),
         stopping: stopping.clone(),
     };

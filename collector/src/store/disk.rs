@@ -17,6 +17,7 @@ use uitwijk_model::Clock;
 use super::error::reason;
 use super::format;
 use super::hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+use super::whole::open_whole;
 use super::{OpenError, StoreError};
 
 /// How fjall is set up.
@@ -91,7 +92,11 @@ impl DiskStore {
 
 impl Open {
     fn at(dir: &Path, options: DiskOptions) -> fjall::Result<Self> {
-        let database = Database::builder(dir.join("hot"))
+        open_whole(&dir.join("hot"), |dir| Self::in_place(dir, options))
+    }
+
+    fn in_place(dir: &Path, options: DiskOptions) -> fjall::Result<Self> {
+        let database = Database::builder(dir)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes_max)
             .manual_journal_persist(true)

@@ -57,6 +57,12 @@ impl Ledger {
         self.next - 1 + self.islands.iter().map(|i| i.end - i.start).sum::<u64>()
     }
 
+    /// One past the highest number settled.
+    #[must_use]
+    pub fn end_sequence(&self) -> Sequence {
+        self.islands.last().map_or(self.next, |island| island.end)
+    }
+
     /// The books of this ledger are right.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -112,9 +118,10 @@ impl Ledger {
 
     /// The ledger as programs get it.
     #[must_use]
-    pub const fn to_message(&self, boot: u64) -> v1::Ledger {
+    pub fn to_message(&self, boot: u64) -> v1::Ledger {
         let Self { stored, duplicate, refused, lost, .. } = *self;
-        v1::Ledger { boot, next_sequence: self.next, stored, duplicate, refused, lost }
+        let (next_sequence, settled, end_sequence) = (self.next, self.settled(), self.end_sequence());
+        v1::Ledger { boot, next_sequence, stored, duplicate, refused, lost, settled, end_sequence }
     }
 }
 

@@ -29,6 +29,7 @@ mod record;
 mod records;
 mod retention;
 pub mod small;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};
 pub use record::StoredBatch;
 pub use records::{Part, Records};
 pub use retention::remove_old;
+pub(crate) use whole::open_whole;
 
 /// Records removed in one step, so that a writer never waits long for the journal.
 const REMOVED_PER_STEP: usize = 256;

@@ -9,6 +9,7 @@ use super::chain::{self, Entry, Hash, Verified};
 use super::index::{self, EpisodeIndex, Filter, PageToken};
 use super::remarks::Shelf;
 use super::{Head, LogError, Publication};
+use crate::store::open_whole;
 
 /// The version of the layout; written once, checked at each open.
 const VERSION: u32 = 1;
@@ -26,9 +27,28 @@ pub(super) struct Tables {
     pub(super) switches: Shelf,
 }
 
+/// Why a log does not open: its directory cannot be made, or what is in it is no log.
+enum Trouble {
+    Directory(std::io::Error),
+    Log(LogError),
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Directory(error)
+    }
+}
+
 impl Tables {
     /// Opens a directory, and finds where the next entry goes.
     pub(super) fn open(dir: &Path) -> Result<(Self, Head), LogError> {
+        open_whole(dir, |place| Self::in_place(place).map_err(Trouble::Log)).map_err(|trouble| match trouble {
+            Trouble::Log(error) => error,
+            Trouble::Directory(error) => LogError::open(dir, error.into()),
+        })
+    }
+
+    fn in_place(dir: &Path) -> Result<(Self, Head), LogError> {
         let db = open_database(dir)?;
         let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default).map_err(|e| LogError::open(dir, e));
         check_version(dir, &db, &keyspace("meta")?)?;

@@ -1161,6 +1161,30 @@ pub struct Ledger {
     /// Numbers that will never come: declared lost by the agent, or forgotten with a store before.
     #[prost(uint64, tag = "6")]
     pub lost: u64,
+    /// Numbers settled, those above `next_sequence` too.
+    #[prost(uint64, tag = "7")]
+    pub settled: u64,
+    /// One past the highest number settled. `end_sequence - 1 - settled` numbers are open: something
+    /// above them came in, they did not.
+    #[prost(uint64, tag = "8")]
+    pub end_sequence: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLedgersRequest {
+    /// Empty means every agent.
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+}
+/// The ledger of one boot, as it is on disk. A collector remembers 1024 boots of an agent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BootLedger {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub ledger: ::core::option::Option<Ledger>,
+    /// When something of it last came in, collector's clock.
+    #[prost(sint64, tag = "3")]
+    pub arrived_us: i64,
 }
 /// Generated client implementations.
 pub mod fleet_client {
@@ -1304,6 +1328,32 @@ pub mod fleet_client {
                 .insert(GrpcMethod::new("uitwijk.v1.Fleet", "ListAgents"));
             self.inner.unary(req, path, codec).await
         }
+        /// What the collector has on disk of every boot of every agent, by agent and boot.
+        /// Roles: collector, viewer, operator.
+        pub async fn list_ledgers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLedgersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BootLedger>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/uitwijk.v1.Fleet/ListLedgers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("uitwijk.v1.Fleet", "ListLedgers"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1337,6 +1387,21 @@ pub mod fleet_server {
             request: tonic::Request<super::ListAgentsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListAgentsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ListLedgers method.
+        type ListLedgersStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BootLedger, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What the collector has on disk of every boot of every agent, by agent and boot.
+        /// Roles: collector, viewer, operator.
+        async fn list_ledgers(
+            &self,
+            request: tonic::Request<super::ListLedgersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ListLedgersStream>,
             tonic::Status,
         >;
     }
@@ -1501,6 +1566,52 @@ pub mod fleet_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/uitwijk.v1.Fleet/ListLedgers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLedgersSvc<T: Fleet>(pub Arc<T>);
+                    impl<
+                        T: Fleet,
+                    > tonic::server::ServerStreamingService<super::ListLedgersRequest>
+                    for ListLedgersSvc<T> {
+                        type Response = super::BootLedger;
+                        type ResponseStream = T::ListLedgersStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLedgersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Fleet>::list_ledgers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLedgersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -74,7 +74,7 @@ impl<'a> Stage<'a> {
             dir: options.dir.clone(),
             slot: options.slot,
             binary: options.binary.clone(),
-            env: Vec::new(),
+            ..FleetOptions::default()
         };
         screen.event("demo", Tone::Plain, &format!("everything lies under {}", options.dir.display()));
         let mut fleet = Fleet::start_collectors(&fleet_options).await?;

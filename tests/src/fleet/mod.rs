@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 use uitwijk_identity::{ClientOptions, Identity, Role};
 use uitwijk_model::{AgentId, Region, Vantage, Zone};
 
+pub mod clock;
 pub mod config;
 pub mod link;
 pub mod pki;
@@ -36,7 +37,7 @@ use pki::Pki;
 use process::{Process, Program};
 
 /// How a fleet is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct FleetOptions {
     /// Where everything of the fleet lies; made when missing.
     pub dir: PathBuf,
@@ -46,6 +47,36 @@ pub struct FleetOptions {
     pub binary: PathBuf,
     /// Environment of every process.
     pub env: Vec<(String, String)>,
+    /// Where agents stand and the plan has them; everywhere when it is empty.
+    pub places: Vec<(&'static str, &'static str)>,
+    /// Agents record what they start under `record/` in the directory.
+    pub record: bool,
+    /// What is special about a process, by its name.
+    pub special: BTreeMap<String, Special>,
+    /// Before a process starts for good it is started and killed so often, each time so long after.
+    pub false_starts: Vec<Duration>,
+}
+
+/// What is special about one process.
+#[derive(Debug, Clone, Default)]
+pub struct Special {
+    /// Further environment.
+    pub env: Vec<(String, String)>,
+    /// Further lines of its configuration.
+    pub lines: String,
+    /// Where its data lies, if elsewhere.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl FleetOptions {
+    fn places(&self) -> Vec<(&'static str, &'static str)> {
+        let everywhere = || REGIONS.into_iter().flat_map(|region| ZONES.map(|zone| (region, zone))).collect();
+        if self.places.is_empty() { everywhere() } else { self.places.clone() }
+    }
+
+    fn special(&self, name: &str) -> Special {
+        self.special.get(name).cloned().unwrap_or_default()
+    }
 }
 
 /// A running fleet; its processes end with it.
@@ -105,7 +136,7 @@ impl Fleet {
     /// As there.
     pub async fn start_collectors(options: &FleetOptions) -> anyhow::Result<Self> {
         let dir = options.dir.clone();
-        for sub in ["pki", "log", "etc", "data"] {
+        for sub in ["pki", "log", "etc", "data", "record"] {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("make {}", dir.join(sub).display()))?;
         }
         let pki = Pki::create(&dir.join("pki"))?;
@@ -116,14 +147,17 @@ impl Fleet {
         certificate.save(&dir.join("pki"))?;
         let world_options = WorldOptions { ip: Ipv4Addr::LOCALHOST, first_port: 0, slot: options.slot };
         let world = World::start(&world_options, &certificate)?;
-        let plan = plan::plan_yaml(&world.sites(), &dir.join("pki/world-ca.pem"), options.slot);
+        let ca = dir.join("pki/world-ca.pem");
+        let plan = plan::plan_yaml(&world.sites(), &ca, options.slot, &options.places());
         fs::write(dir.join("plan.yaml"), plan)?;
 
         let binary = options.binary.clone();
         let mut fleet = Self { world, pki, agents: BTreeMap::new(), collectors: BTreeMap::new(), dir, binary };
         let mut started = Vec::new();
         for (name, region) in COLLECTORS {
-            started.push((name, fleet.collector_program(name, region, &options.env)?.start()?));
+            let program = fleet.collector_program(name, region, options)?;
+            false_starts(&program, &options.false_starts).await?;
+            started.push((name, program.start()?));
         }
         for (name, mut process) in started {
             let ready = process.ready().await?;
@@ -139,17 +173,16 @@ impl Fleet {
     /// As there.
     pub async fn start_agents(&mut self, options: &FleetOptions) -> anyhow::Result<()> {
         let mut started = Vec::new();
-        for region in REGIONS {
-            for zone in ZONES {
-                let name = agent_name(region, zone);
-                let resolver = self.world.resolver().await?;
-                let mut links = BTreeMap::new();
-                for (collector, c) in &self.collectors {
-                    links.insert(collector.clone(), Link::start(c.address).await?);
-                }
-                let program = self.agent_program(&name, region, zone, &resolver, &links, &options.env)?;
-                started.push((name, program.start()?, resolver, links));
+        for (region, zone) in options.places() {
+            let name = agent_name(region, zone);
+            let resolver = self.world.resolver().await?;
+            let mut links = BTreeMap::new();
+            for (collector, c) in &self.collectors {
+                links.insert(collector.clone(), Link::start(c.address).await?);
             }
+            let program = self.agent_program(&name, (region, zone), &resolver, &links, options)?;
+            false_starts(&program, &options.false_starts).await?;
+            started.push((name, program.start()?, resolver, links));
         }
         for (name, mut process, resolver, links) in started {
             let admin = process.ready().await?.admin;
@@ -212,50 +245,90 @@ impl Fleet {
         Ok(())
     }
 
-    fn collector_program(&self, name: &str, region: &str, env: &[(String, String)]) -> anyhow::Result<Program> {
+    fn collector_program(&self, name: &str, region: &str, options: &FleetOptions) -> anyhow::Result<Program> {
         let identity = Identity { name: name.to_owned(), role: Role::Collector(Region::new(region)?) };
         let tls = self.pki.issue(&identity, &["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-        let data = self.dir.join("data").join(name);
+        let special = options.special(name);
+        let data = special.data_dir.clone().unwrap_or_else(|| self.dir.join("data").join(name));
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = config::collector(name, loopback, loopback, &data, &self.dir.join("plan.yaml"), &tls);
-        self.program("collector", name, &config, env)
+        self.program("collector", name, config, special, &options.env)
     }
 
     fn agent_program(
         &self,
         name: &str,
-        region: &str,
-        zone: &str,
+        (region, zone): (&str, &str),
         resolver: &Resolver,
         links: &BTreeMap<String, Link>,
-        env: &[(String, String)],
+        options: &FleetOptions,
     ) -> anyhow::Result<Program> {
         let vantage = Vantage { region: Region::new(region)?, zone: Zone::new(zone)? };
         let tls = self.pki.issue(&Identity::agent(&AgentId::new(name)?, vantage), &[])?;
-        let data = self.dir.join("data").join(name);
+        let special = options.special(name);
+        let data = special.data_dir.clone().unwrap_or_else(|| self.dir.join("data").join(name));
         let urls = links.iter().map(|(collector, link)| (collector.as_str(), format!("https://{}", link.address())));
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config = config::agent(loopback, &data, Some(resolver.address()), &tls, urls);
-        self.program("agent", name, &config, env)
+        let mut config = config::agent(loopback, &data, Some(resolver.address()), &tls, urls);
+        if options.record {
+            config.push_str(&format!("record: {{ file: \"{}\" }}\n", self.record_file(name).display()));
+        }
+        self.program("agent", name, config, special, &options.env)
     }
 
     fn program(
         &self,
         part: &'static str,
         name: &str,
-        config: &str,
+        config: String,
+        special: Special,
         env: &[(String, String)],
     ) -> anyhow::Result<Program> {
-        let path = self.dir.join("etc").join(format!("{name}.yaml"));
-        fs::write(&path, config).with_context(|| format!("write {}", path.display()))?;
+        let path = self.config_file(name);
+        fs::write(&path, config + &special.lines).with_context(|| format!("write {}", path.display()))?;
         Ok(Program {
             binary: self.binary.clone(),
             part,
             args: vec!["--config".into(), path.into()],
             name: name.to_owned(),
             dir: self.dir.join("log"),
-            env: env.to_vec(),
+            env: env.iter().cloned().chain(special.env).collect(),
         })
+    }
+
+    /// Where an agent records what it starts, if it does.
+    pub fn record_file(&self, agent: &str) -> PathBuf {
+        self.dir.join("record").join(format!("{agent}.jsonl"))
+    }
+
+    /// Where the configuration of a process is.
+    pub fn config_file(&self, name: &str) -> PathBuf {
+        self.dir.join("etc").join(format!("{name}.yaml"))
+    }
+
+    /// Gives somebody a new certificate under the same name; who runs has to be told of it.
+    ///
+    /// # Errors
+    /// When nobody is called so, or it cannot be made.
+    pub fn reissue(&self, name: &str) -> anyhow::Result<()> {
+        let identity = identity(name)?;
+        let is_collector = matches!(identity.role, Role::Collector(_));
+        let hosts = ["127.0.0.1", "localhost"].map(str::to_owned);
+        self.pki.issue(&identity, if is_collector { &hosts } else { &[] }).map(drop)
+    }
+
+    /// Waits until a collector serves that was started again, and leads every agent to where it is now.
+    ///
+    /// # Errors
+    /// When it does not serve in time.
+    pub async fn collector_is_back(&mut self, name: &str) -> anyhow::Result<()> {
+        let collector = self.collector(name)?;
+        let ready = collector.process.ready().await?;
+        let address = ready.listen.context("a collector tells where it listens")?;
+        (collector.address, collector.admin) = (address, ready.admin);
+        let links = self.agents.values().filter_map(|agent| agent.links.get(name));
+        links.for_each(|link| link.lead_to(address));
+        Ok(())
     }
 
     /// Writes a script that runs `uitwijk` as the operator against a collector, for people to look further.
@@ -281,6 +354,33 @@ impl Fleet {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         Ok(path)
     }
+}
+
+/// Starts a process and kills it, again and again; what it leaves behind is what the next start finds.
+async fn false_starts(program: &Program, killed_after: &[Duration]) -> anyhow::Result<()> {
+    for after in killed_after {
+        let mut process = program.start()?;
+        tokio::time::sleep(*after).await;
+        process.kill().await?;
+    }
+    Ok(())
+}
+
+/// Who a process or a person of a fleet is, by name.
+///
+/// # Errors
+/// When nobody in a fleet is called so.
+pub fn identity(name: &str) -> anyhow::Result<Identity> {
+    let named = |role| Identity { name: name.to_owned(), role };
+    if let Some((_, region)) = COLLECTORS.iter().find(|(collector, _)| *collector == name) {
+        return Ok(named(Role::Collector(Region::new(region)?)));
+    }
+    if let Some(role) = [Role::Operator, Role::Viewer].into_iter().find(|role| role.label() == name) {
+        return Ok(named(role));
+    }
+    let (region, zone) = name.split_once('-').with_context(|| format!("nobody in a fleet is called {name}"))?;
+    let vantage = Vantage { region: Region::new(&region.to_ascii_uppercase())?, zone: Zone::new(zone)? };
+    Ok(Identity::agent(&AgentId::new(name)?, vantage))
 }
 
 /// The name of the agent in a zone: `nl-1`.

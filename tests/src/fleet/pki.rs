@@ -29,6 +29,24 @@ impl Pki {
         Ok(Self { authority, dir: dir.to_owned() })
     }
 
+    /// Takes a new authority; from here on certificates come from it, and both are believed by whoever reads the files anew.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn begin_rotation(&mut self) -> anyhow::Result<()> {
+        let old = std::mem::replace(&mut self.authority, Authority::create("Uitwijk demo fleet", month())?);
+        let both = format!("{}{}", old.certificate_pem(), self.authority.certificate_pem());
+        fs::write(self.dir.join("ca.pem"), both).context("write both authorities")
+    }
+
+    /// Believes the old authority no more.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn end_rotation(&self) -> anyhow::Result<()> {
+        fs::write(self.dir.join("ca.pem"), self.authority.certificate_pem()).context("write the new authority")
+    }
+
     /// Issues a certificate that is valid for 30 days, and writes it.
     ///
     /// # Errors

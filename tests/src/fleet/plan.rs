@@ -16,18 +16,16 @@ const CONTRACT_SLOT_MS: u64 = 10_000;
 /// The timeout of a probe at that slot.
 const CONTRACT_TIMEOUT_MS: u64 = 8_000;
 
-/// The plan file for the sites of a world, with every length of time scaled to the slot.
-pub fn plan_yaml(sites: &Sites, world_ca: &Path, slot: Duration) -> String {
+/// The plan file for the sites of a world and agents at some of its places, with every length of time scaled to the slot.
+pub fn plan_yaml(sites: &Sites, world_ca: &Path, slot: Duration, agents: &[(&str, &str)]) -> String {
     let slot_ms = u64::try_from(slot.as_millis()).unwrap_or(CONTRACT_SLOT_MS);
     let mut plan = format!("name: Demo\nrevision: 1\nslot: {}\nregions:\n", Millis(slot_ms));
     for region in REGIONS {
         let _ = writeln!(plan, "  {region}: [{}]", ZONES.join(", "));
     }
     plan.push_str("agents:\n");
-    for region in REGIONS {
-        for zone in ZONES {
-            let _ = writeln!(plan, "  {}: {region}/{zone}", agent_name(region, zone));
-        }
+    for (region, zone) in agents {
+        let _ = writeln!(plan, "  {}: {region}/{zone}", agent_name(region, zone));
     }
     // A timeout may not be longer than a slot; scaled down it would measure how busy this machine is.
     let timeout = Millis(CONTRACT_TIMEOUT_MS.min(slot_ms));
@@ -116,7 +114,8 @@ mod tests {
     fn the_plan_of_a_fleet_has_no_mistakes_at_any_pace() {
         for slot_ms in [500, 1000, 10_000] {
             let sites = Sites::numbered(Ipv4Addr::LOCALHOST, 9000);
-            let yaml = plan_yaml(&sites, Path::new("/pki/world-ca.pem"), Duration::from_millis(slot_ms));
+            let yaml =
+                plan_yaml(&sites, Path::new("/pki/world-ca.pem"), Duration::from_millis(slot_ms), &[("NL", "1")]);
             let plan = read_plan(&yaml, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}\n{yaml}"));
             assert_eq!(plan.policy, Policy::default().scaled(slot_ms, CONTRACT_SLOT_MS));
             assert_eq!(plan.targets().len(), 2 * 3 + 6 + 1 + 3);

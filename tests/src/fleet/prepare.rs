@@ -40,7 +40,9 @@ pub fn prepare(dir: &Path, slot: Duration) -> anyhow::Result<()> {
     let pki = Pki::create(&dir.join("pki"))?;
     SiteCertificate::create()?.save(&dir.join("pki"))?;
     let sites = Sites::numbered(Ipv4Addr::UNSPECIFIED, FIRST_SITE_PORT);
-    fs::write(dir.join("plan.yaml"), plan::plan_yaml(&sites, &Path::new(MOUNT).join("pki/world-ca.pem"), slot))?;
+    let places: Vec<_> = REGIONS.into_iter().flat_map(|region| ZONES.map(|zone| (region, zone))).collect();
+    let ca = Path::new(MOUNT).join("pki/world-ca.pem");
+    fs::write(dir.join("plan.yaml"), plan::plan_yaml(&sites, &ca, slot, &places))?;
 
     for role in [Role::Operator, Role::Viewer] {
         pki.issue(&Identity { name: role.label().to_owned(), role }, &[])?;

@@ -63,6 +63,28 @@ async fn each_collector_has_its_own_cursor_and_the_slowest_holds_the_records() {
 }
 
 #[tokio::test]
+async fn a_reader_ahead_gets_what_is_new_and_takes_nothing_from_the_one_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (buffer, _) = open(dir.path(), &["col-nl"]);
+    buffer.append(measurements(100));
+    assert!(buffer.sync().await);
+    let mut ahead = buffer.reader_ahead("col-nl").unwrap();
+    let asked = tokio::spawn(async move { next(&mut ahead).await });
+    let mut appended = 100;
+    while !asked.is_finished() {
+        appended += buffer.append(measurements(1)).taken;
+        assert!(buffer.sync().await);
+    }
+    let Delivery::Batch(new) = asked.await.unwrap() else { panic!("it tells of no gaps") };
+    assert!(new.first_sequence > 100 && u64::from(new.count) < appended, "{}", new.first_sequence);
+    let Delivery::Batch(old) = next(&mut buffer.reader("col-nl").unwrap()).await else { panic!("nothing is lost") };
+    assert_eq!((old.first_sequence, u64::from(old.count)), (1, appended));
+    assert_eq!(running(&buffer, "col-nl").buffered, appended, "what went ahead counts when the cursor passes it");
+    buffer.acknowledge("col-nl", buffer.boot(), appended + 1);
+    until("delivered", || running(&buffer, "col-nl").delivered == appended).await;
+}
+
+#[tokio::test]
 async fn rewinding_goes_back_to_what_is_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let (buffer, _) = open(dir.path(), &["col-nl"]);

@@ -31,7 +31,9 @@ async fn rows_are_stored_judged_and_acknowledged() {
     assert_eq!((page.rows[0].record.sequence, page.rows[0].record.boot.0), (1, 5));
     let state = &world.service.agents()[1];
     assert_eq!((state.agent.as_str(), state.connected, state.enrolled), ("nl-1", false, true));
-    assert_eq!(state.ledgers[0], v1::Ledger { boot: 5, next_sequence: 4, stored: 3, ..v1::Ledger::default() });
+    let ledger =
+        v1::Ledger { boot: 5, next_sequence: 4, stored: 3, settled: 3, end_sequence: 4, ..v1::Ledger::default() };
+    assert_eq!(state.ledgers[0], ledger);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the canned collector knows: NL went down for a while, and other things that look odd in a table.
 
+use uitwijk_proto::started::Started;
 use uitwijk_proto::v1;
 
 use super::canned::NOW;
@@ -25,7 +26,7 @@ pub(super) fn agents() -> Vec<v1::AgentState> {
         software: "uitwijk-agent 0.1.0".to_owned(),
         plan_version: "0123456789abcdef".to_owned(),
         books: vec![books(0x1f, 1000, 988, 12, 0, 0)],
-        ledgers: vec![v1::Ledger { boot: 0x1f, next_sequence: 989, stored: 986, duplicate: 0, refused: 2, lost: 0 }],
+        ledgers: vec![v1::Ledger { boot: 0x1f, next_sequence: 989, stored: 986, refused: 2, ..v1::Ledger::default() }],
     };
     vec![
         agent("nl-1", "NL", "1"),
@@ -56,6 +57,32 @@ pub(super) fn agents() -> Vec<v1::AgentState> {
             ..agent("ie-9", "IE", "9")
         },
     ]
+}
+
+/// As the agents' books say, save for one that counts wrongly and one that nobody speaks of any more.
+pub(super) fn ledgers() -> Vec<v1::BootLedger> {
+    let ledger = |agent: &str, boot: u64, [stored, duplicate, refused, lost]: [u64; 4], next_sequence: u64| {
+        let (settled, end_sequence) = (next_sequence - 1, next_sequence);
+        let ledger = v1::Ledger { boot, next_sequence, stored, duplicate, refused, lost, settled, end_sequence };
+        v1::BootLedger { agent: agent.to_owned(), ledger: Some(ledger), arrived_us: ago(1) }
+    };
+    vec![
+        ledger("ie-9", 0x3c, [86, 4, 0, 10], 101),
+        ledger("nl-1", 0x1e, [31, 0, 0, 0], 32),
+        ledger("nl-1", 0x1f, [986, 0, 2, 0], 989),
+        ledger("nl-2-with-a-rather-long-name-that-somebody-chose", 0x2a, [400, 0, 0, 59], 461),
+    ]
+}
+
+/// What nl-1 recorded: one row that is stored, three that are not, one that is still buffered, and half a line.
+pub(super) fn record() -> String {
+    let line = |sequence: u64, slot: i64| {
+        let agent = "nl-1".to_owned();
+        let target = "exchange/default@public".to_owned();
+        Started { agent, boot: 0x1f, sequence, target, slot, attempt: 0, scheduled_us: 0, recorded_us: 0 }.to_line()
+    };
+    let lines = [(3, 1), (4, 2), (5, 3), (7, 177_243_930), (990, 177_243_931)];
+    lines.into_iter().map(|(sequence, slot)| line(sequence, slot).unwrap()).collect::<String>() + "{\"agent\":"
 }
 
 fn books(boot: u64, started: u64, delivered: u64, buffered: u64, expired: u64, unsynced: u64) -> v1::Books {

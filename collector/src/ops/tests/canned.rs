@@ -65,6 +65,18 @@ fn page<T: Clone>(all: &[T], size: u32, token: &str) -> (Vec<T>, String) {
 #[tonic::async_trait]
 impl Fleet for Canned {
     type WatchPlanStream = Answers<v1::PlanUpdate>;
+    type ListLedgersStream = Answers<v1::BootLedger>;
+
+    async fn list_ledgers(
+        &self,
+        request: Request<v1::ListLedgersRequest>,
+    ) -> Result<Response<Self::ListLedgersStream>, Status> {
+        allow(&request)?;
+        let agent = request.into_inner().agent;
+        let of_agent = move |l: &v1::BootLedger| agent.is_empty() || l.agent == agent;
+        let ledgers = answers::ledgers().into_iter().filter(of_agent).map(Ok);
+        Ok(Response::new(Box::pin(futures::stream::iter(ledgers.collect::<Vec<_>>()))))
+    }
 
     async fn watch_plan(&self, _: Request<v1::WatchPlanRequest>) -> Result<Response<Self::WatchPlanStream>, Status> {
         let plan = read_plan(PLAN, &no_env).map_err(|mistakes| Status::internal(mistakes.to_string()))?;

@@ -76,6 +76,7 @@ fn help_fits_and_tells_the_exit_codes() {
         &["plan", "--help"],
         &["plan", "check", "-h"],
         &["agents", "-h"],
+        &["ledger", "-h"],
         &["verdicts", "-h"],
         &["verdicts", "list", "-h"],
         &["verdicts", "watch", "-h"],
@@ -123,6 +124,28 @@ fn agents_are_listed_and_shown_with_their_books() {
         &["agents", "nobody"],
         &["agents", "--wide"],
         &["agents", "nl-1", "-o", "json"],
+    ]
+    .map(|args| service.asked(args));
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn ledgers_add_up_or_say_what_does_not() {
+    let service = Service::start();
+    let url = format!("https://{}", service.addr);
+    let record = service.directory.path().join("started");
+    std::fs::write(&record, answers::record()).unwrap();
+    let record = record.to_str().unwrap();
+    let all = [
+        &["ledger"][..],
+        &["ledger", "nl-1"],
+        &["ledger", "nl-1", "-o", "json"],
+        &["ledger", "nobody"],
+        &["ledger", "nl-1", "--collector", &url, "--collector", &url],
+        &["agents", "--collector", &url, "--collector", &url],
+        &["ledger", "nl-1", "--started", record],
+        &["ledger", "nl-1", "--started", record, "-o", "json"],
+        &["ledger", "--started", "/nowhere/started"],
     ]
     .map(|args| service.asked(args));
     insta::assert_snapshot!(all.join("\n"));
