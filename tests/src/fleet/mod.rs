@@ -379,7 +379,7 @@ pub fn identity(name: &str) -> anyhow::Result<Identity> {
         return Ok(named(role));
     }
     let (region, zone) = name.split_once('-').with_context(|| format!("nobody in a fleet is called {name}"))?;
-    let vantage = Vantage { region: Region::new(&region.to_ascii_uppercase())?, zone: Zone::new(zone)? };
+    let vantage = Vantage { region: Region::new(region.to_ascii_uppercase())?, zone: Zone::new(zone)? };
     Ok(Identity::agent(&AgentId::new(name)?, vantage))
 }
 
