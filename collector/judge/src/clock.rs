@@ -128,6 +128,15 @@ impl Leads {
         self.lead(v, slot).saturating_add(500_000).div_euclid(1_000_000)
     }
 
+    /// How far an agent's clock was off for the samples that are read at a slot of true time, in whole seconds: the
+    /// farthest, where the clock stepped and samples of several slots of its own meet.
+    pub(crate) fn seconds_at(&self, v: AgentIx, slot: i64) -> i64 {
+        let shifts = self.shifts[v].iter().copied();
+        let own =
+            shifts.map(|shift| (shift, slot.saturating_add(shift))).filter(|&(shift, at)| self.shift(v, at) == shift);
+        own.map(|(_, at)| self.seconds(v, at)).max_by_key(|s| (s.unsigned_abs(), *s)).unwrap_or(0)
+    }
+
     /// By how many slots an agent's samples at a slot of its own must go back.
     pub(crate) fn shift(&self, v: AgentIx, slot: i64) -> i64 {
         let lead = self.lead(v, slot);

@@ -209,7 +209,7 @@ impl Evidence {
         Some(last.saturating_add(1).saturating_add(self.leads.widest()))
     }
 
-    /// The lead of an agent's clock in slots of time around a slot, in microseconds; negative when it lags.
+    /// The lead of an agent's clock around a slot of its own, in microseconds; negative when it lags.
     #[must_use]
     pub fn lead(&self, v: AgentIx, slot: i64) -> i64 {
         self.leads.lead(v, slot)
@@ -221,10 +221,10 @@ impl Evidence {
         self.leads.any_off()
     }
 
-    /// The same lead in whole seconds, as it is told.
+    /// How far an agent's clock was off for what is read at a slot of true time, in whole seconds, as it is told.
     #[must_use]
     pub fn clock_seconds(&self, v: AgentIx, slot: i64) -> i64 {
-        self.leads.seconds(v, slot)
+        self.leads.seconds_at(v, slot)
     }
 
     /// Forgets what lies before `slot`, and takes nothing more in that lies before `closed`, which is not earlier.

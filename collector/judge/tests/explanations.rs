@@ -181,6 +181,24 @@ fn a_clock_that_was_wrong() {
     }
 }
 
+/// A clock that is further off than the window that its offset is kept by is told of from the first record on, before
+/// any of its own slots can have been taken for true ones.
+#[test]
+fn a_clock_that_was_wrong_by_minutes_is_told_of_at_once() {
+    let s: Scenario = serde_json::from_value(json!({
+        "id": "skew", "active_region": "NL", "duration_s": 2400, "faults": [
+            {"from_s": 30, "to_s": 500, "scope": {"target_region": "NL"}, "effect": {"kind": "error"}},
+            {"from_s": 0, "to_s": 2400, "scope": {"vantage_region": "NL", "vantage_zones": [1], "path": "agent"},
+             "effect": {"kind": "skew", "params": {"offset_s": 900}}}]
+    }))
+    .unwrap();
+    let plan = s.plan();
+    let t = final_track(&plan, &plans::service_id("exchange"), &world::play(&s, &plan, 2), s.at(2400));
+    let e = t.episodes.iter().find(|e| e.cause == Cause::RegionDown).unwrap();
+    let clock = e.findings.iter().find(|f| f.code == "vantage_clock").unwrap();
+    assert!(clock.text.starts_with("The clock of nl-1 in NL/1 was up to 15 min"), "{}", clock.text);
+}
+
 #[test]
 fn a_revision_survives_a_trip_through_json() {
     let r = episode("example-2-region-down", "exchange");
