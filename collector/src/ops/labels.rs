@@ -10,10 +10,7 @@ use super::exit::{Answer, OpsError};
 use super::policy_args::{Label, Labels};
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
-use super::{json as told, words};
-
-/// What the API gives at a time.
-const PAGE_MAX: u32 = 1000;
+use super::{json as told, paging, words};
 
 /// Says what is to be said.
 pub(crate) async fn add(screen: &mut Screen<'_>, collector: &Collector, label: &Label) -> Result<Answer, OpsError> {
@@ -47,29 +44,20 @@ fn subject(screen: &Screen<'_>, label: &Label) -> Result<Subject, OpsError> {
 /// Lists what was said, the latest stretch first.
 pub(crate) async fn list(screen: &mut Screen<'_>, collector: &Collector, list: &Labels) -> Result<Answer, OpsError> {
     let span = list.range.span(screen.now(), None)?;
-    let mut left = list.page.limit;
-    let mut token = list.page.page_token.clone().unwrap_or_default();
-    let mut found: Vec<v1::Label> = Vec::new();
-    while left > 0 {
+    let fetch = async |page_size, page_token| {
         let request = collector.request(v1::ListLabelsRequest {
             service: list.service.clone().unwrap_or_default(),
             from_us: span.from_us,
             to_us: span.to_us,
-            page_size: left.min(PAGE_MAX),
-            page_token: std::mem::take(&mut token),
+            page_size,
+            page_token,
         });
         let page = collector.answer(collector.labels().list(request)).await?;
-        left = left.saturating_sub(u32::try_from(page.labels.len()).unwrap_or(u32::MAX));
-        found.extend(page.labels);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.labels, page.next_page_token))
+    };
+    let (found, token) = paging::collect(&list.page, fetch).await?;
     show(screen, &found)?;
-    if !token.is_empty() {
-        screen.note(&format!("there are more: --limit, or go on with --page-token {token}"))?;
-    }
+    paging::more(screen, &token)?;
     Ok(Answer::Yes)
 }
 

@@ -11,7 +11,7 @@ use super::exit::{Answer, OpsError};
 use super::range::Span;
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
-use super::{json, words};
+use super::{json, paging, words};
 
 /// Rows asked for at a time.
 pub(crate) const PAGE: u32 = 1000;
@@ -42,11 +42,10 @@ pub(crate) async fn run(screen: &mut Screen<'_>, collector: &Collector, query: &
             "{damaged} stored batches could not be read for damage; their measurements are missing here"
         ))?;
     }
-    if !token.is_empty() {
-        screen.note(&format!("there are more: --limit, or go on with --page-token {token}"))?;
-    } else if !seen && !screen.json {
+    if token.is_empty() && !seen && !screen.json {
         screen.note("nothing was measured there and then")?;
     }
+    paging::more(screen, &token)?;
     Ok(Answer::Yes)
 }
 

@@ -30,6 +30,7 @@ mod json;
 mod labels;
 mod ledger;
 mod measurements;
+mod paging;
 mod pki;
 mod plan;
 mod policies;

@@ -5,14 +5,11 @@ use uitwijk_proto::v1;
 
 use super::connect::Collector;
 use super::exit::{Answer, OpsError};
-use super::json as told;
 use super::range::moment;
 use super::screen::{Screen, Tone};
 use super::switch_args::{Switch, Switches};
 use super::table::{Fit, Table};
-
-/// What the API gives at a time.
-const PAGE_MAX: u32 = 1000;
+use super::{json as told, paging};
 
 /// Reports a switch.
 pub(crate) async fn report(
@@ -52,29 +49,20 @@ pub(crate) async fn report(
 /// Lists what was reported, the latest switch first.
 pub(crate) async fn list(screen: &mut Screen<'_>, collector: &Collector, list: &Switches) -> Result<Answer, OpsError> {
     let span = list.range.span(screen.now(), None)?;
-    let mut left = list.page.limit;
-    let mut token = list.page.page_token.clone().unwrap_or_default();
-    let mut found: Vec<v1::Switch> = Vec::new();
-    while left > 0 {
+    let fetch = async |page_size, page_token| {
         let request = collector.request(v1::ListSwitchesRequest {
             service: list.service.clone().unwrap_or_default(),
             from_us: span.from_us,
             to_us: span.to_us,
-            page_size: left.min(PAGE_MAX),
-            page_token: std::mem::take(&mut token),
+            page_size,
+            page_token,
         });
         let page = collector.answer(collector.switches().list(request)).await?;
-        left = left.saturating_sub(u32::try_from(page.switches.len()).unwrap_or(u32::MAX));
-        found.extend(page.switches);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.switches, page.next_page_token))
+    };
+    let (found, token) = paging::collect(&list.page, fetch).await?;
     show(screen, &found)?;
-    if !token.is_empty() {
-        screen.note(&format!("there are more: --limit, or go on with --page-token {token}"))?;
-    }
+    paging::more(screen, &token)?;
     Ok(Answer::Yes)
 }
 

@@ -7,39 +7,27 @@ use super::connect::Collector;
 use super::exit::{Answer, OpsError};
 use super::screen::{Screen, Tone, length};
 use super::table::{Fit, Table};
-use super::{json, words};
-
-/// What the API gives at a time.
-const PAGE_MAX: u32 = 1000;
+use super::{json, paging, words};
 
 pub(crate) async fn list(screen: &mut Screen<'_>, collector: &Collector, list: &List) -> Result<Answer, OpsError> {
     let span = list.range.span(screen.now(), None)?;
     let as_of_us = list.known.as_of_us()?;
-    let mut left = list.page.limit;
-    let mut token = list.page.page_token.clone().unwrap_or_default();
-    let mut found: Vec<Verdict> = Vec::new();
-    while left > 0 {
+    let fetch = async |page_size, page_token| {
         let request = collector.request(ListVerdictsRequest {
             service: list.service.clone().unwrap_or_default(),
             from_us: span.from_us,
             to_us: span.to_us,
-            page_size: left.min(PAGE_MAX),
-            page_token: std::mem::take(&mut token),
+            page_size,
+            page_token,
             all: list.all,
             as_of_us,
         });
         let page = collector.answer(collector.verdicts().list(request)).await?;
-        left = left.saturating_sub(u32::try_from(page.verdicts.len()).unwrap_or(u32::MAX));
-        found.extend(page.verdicts);
-        token = page.next_page_token;
-        if token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.verdicts, page.next_page_token))
+    };
+    let (found, token) = paging::collect(&list.page, fetch).await?;
     show(screen, &found)?;
-    if !token.is_empty() {
-        screen.note(&format!("there are more: --limit, or go on with --page-token {token}"))?;
-    }
+    paging::more(screen, &token)?;
     Ok(Answer::Yes)
 }
 
