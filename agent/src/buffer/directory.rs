@@ -6,6 +6,7 @@
 //!   ballast      space to give up when the disk is full
 //!   books        the books of all boots, for when the store cannot be read
 //!   store/       the store, sled's own
+//!   store.making stands there until all of a new store is safe on disk
 //!   aside-*/     stores that could not be read, the newest few
 //!   removing-*/  stores on their way out
 //! ```
@@ -41,7 +42,7 @@ impl Directory {
     pub(super) fn open(options: &BufferOptions) -> Result<Self, OpenError> {
         let root = options.dir.clone();
         options.faults.check().map_err(|e| OpenError::io(&root, e))?;
-        fs::create_dir_all(&root).map_err(|e| OpenError::io(&root, e))?;
+        make(&root).map_err(|e| OpenError::io(&root, e))?;
         let lock = lock(&root)?;
         let directory = Self {
             root,
@@ -181,6 +182,23 @@ impl Directory {
             left -= size as u64;
         }
         file.sync_all()
+    }
+}
+
+/// Makes a folder whose name survives a power loss, with the folders that it is in.
+fn make(root: &Path) -> io::Result<()> {
+    let made: Vec<&Path> = root.ancestors().take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(root)?;
+    let at_least = made.len().max(1);
+    root.ancestors().skip(1).take(at_least).try_for_each(sync_names)
+}
+
+/// Makes the names in a folder survive a power loss. A folder that may not be read is somebody else's, and so are its names.
+pub(super) fn sync_names(folder: &Path) -> io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match File::open(here) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
     }
 }
 

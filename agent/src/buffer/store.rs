@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::directory::sync_names;
 use super::options::Faults;
 
 /// One access for so many bytes keeps what piles up at 16,384 times as much.
@@ -55,8 +56,30 @@ pub(super) struct Store {
 pub(super) type Entry = (sled::IVec, sled::IVec);
 
 impl Store {
+    /// Opens a store, or makes one. sled does not sync its settings, and a store whose settings were torn by a power loss opens no more.
+    /// So a mark stands beside a new store until all its files are safe; what is found beside a mark is made anew.
     pub(super) fn open(path: &Path, faults: &Arc<Faults>) -> Result<Self, StoreError> {
+        let mark = path.with_extension("making");
+        if mark.exists() {
+            fs::remove_dir_all(path).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+        } else if path.join("db").exists() {
+            return Self::open_in_place(path, faults);
+        }
+        // Where the folder that it is in is missing, a disk is: the mark cannot be set, and nothing is made.
         faults.check()?;
+        File::create(&mark)?;
+        sync_parent(path)?;
+        let store = Self::open_in_place(path, faults)?;
+        sync_files(path)?;
+        sync_parent(path)?;
+        fs::remove_file(&mark)?;
+        sync_parent(path)?;
+        Ok(store)
+    }
+
+    fn open_in_place(path: &Path, faults: &Arc<Faults>) -> Result<Self, StoreError> {
+        faults.check()?;
+        remove_unfinished(path)?;
         let config = sled::Config::new().path(path).cache_capacity(1 << 20).flush_every_ms(Some(500));
         let (db, meta) = guarded(|| {
             let db = config.open()?;
@@ -66,7 +89,7 @@ impl Store {
         let data = File::options().write(true).open(path.join("db"))?;
         let store = Self { db, meta, data, path: path.to_owned(), faults: faults.clone() };
         store.sync()?;
-        File::open(path)?.sync_all()?;
+        sync_names(path)?;
         Ok(store)
     }
 
@@ -147,6 +170,37 @@ impl Store {
         });
         closing.is_ok() && closed.recv_timeout(CLOSE_WAIT).is_ok()
     }
+}
+
+/// sled makes a snapshot under a name of its own and then renames it, and takes one that was left unfinished for the newest there is:
+/// a buffer that lost its power there would be called damaged.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "generating") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_names)
+}
+
+/// Makes the files of a folder survive a power loss, and their names.
+fn sync_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_file() {
+            File::open(path)?.sync_all()?;
+        }
+    }
+    sync_names(folder)
 }
 
 fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {

@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::OpenError;
+use super::whole::make_folder;
 
 /// The newest format that this release reads, and the one that it writes.
 pub const FORMAT: u32 = 2;
@@ -25,7 +26,7 @@ const PROBE_BYTES: usize = 256 << 10;
 /// Makes or checks the directory.
 pub(super) fn prepare(dir: &Path) -> Result<(), OpenError> {
     let not_writable = |source| OpenError::NotWritable { dir: dir.to_path_buf(), source };
-    fs::create_dir_all(dir).map_err(not_writable)?;
+    make_folder(dir).map_err(not_writable)?;
     match fs::read_to_string(dir.join(NAME)) {
         Ok(text) => {
             if check(dir, &text)? < FORMAT {

@@ -1,7 +1,10 @@
-//! How is a database made so that a kill leaves a whole one or none?
+//! How is a database made so that a kill, or a power cut, leaves a whole one or none?
 //!
 //! A database consists of several files, and one of which the first few are there opens no more. So a new one is made under another
 //! name, closed, and given its own name in one step. What an interrupted first start left under the other name is taken away.
+//!
+//! The sync of a file says nothing of its name: that is in the folder, which is synced for itself. fjall does so for most of its
+//! folders and not for the one that has the folders of the keyspaces, so all of them are synced here after each opening.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,14 +21,42 @@ pub(crate) fn open_whole<T, E: From<io::Error>>(
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        fs::create_dir_all(&new)?;
+        make_folder(&new)?;
         drop(open(&new)?);
+        sync_tree(&new)?;
         fs::rename(&new, dir)?;
-        if let Some(parent) = dir.parent() {
-            File::open(parent)?.sync_all()?;
+        dir.parent().map_or(Ok(()), sync_names)?;
+    }
+    let opened = open(dir)?;
+    sync_tree(dir)?;
+    Ok(opened)
+}
+
+/// Makes a folder whose name survives a power cut, with the folders that it is in.
+pub(crate) fn make_folder(dir: &Path) -> io::Result<()> {
+    let made = dir.ancestors().take_while(|path| !path.exists()).count();
+    fs::create_dir_all(dir)?;
+    dir.ancestors().skip(1).take(made.max(1)).try_for_each(sync_names)
+}
+
+/// Makes the names in a folder survive a power cut. A folder that may not be read is somebody else's, and so are its names.
+fn sync_names(folder: &Path) -> io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match File::open(here) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
+}
+
+/// The same for all folders in a folder.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
         }
     }
-    open(dir)
+    sync_names(folder)
 }
 
 /// What cannot be looked into is not new; opening it tells why.

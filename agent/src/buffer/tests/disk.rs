@@ -129,6 +129,20 @@ async fn an_unreadable_store_is_moved_aside_and_its_rows_are_told() {
     assert_eq!(received.rows.len(), 5);
 }
 
+#[tokio::test]
+async fn a_snapshot_that_was_left_unfinished_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (buffer, _) = open(dir.path(), &["col-nl"]);
+    buffer.append(measurements(500));
+    assert!(buffer.sync().await);
+    drop(buffer);
+    let unfinished = dir.path().join("buffer/store/snap.00000000000FFFFF.generating");
+    fs::write(&unfinished, b"torn").unwrap();
+    let (buffer, report) = open(dir.path(), &["col-nl"]);
+    assert!(report.moved_aside.is_none() && !unfinished.exists(), "{report:?}");
+    assert_eq!(drain(&buffer, "col-nl").await.rows.len(), 500);
+}
+
 #[test]
 fn only_the_newest_unreadable_stores_are_kept() {
     let dir = tempfile::tempdir().unwrap();

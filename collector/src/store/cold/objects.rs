@@ -16,6 +16,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::runtime::Runtime;
 
+use super::super::whole::make_folder;
 use super::super::{OpenError, StoreError};
 
 /// Paths that one listing hands back; an hour has fewer files.
@@ -33,7 +34,7 @@ impl Objects {
     /// # Errors
     /// When it cannot be made or used.
     pub fn folder(dir: &FilePath) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|e| StoreError::Write(format!("{}: {e}", dir.display())))?;
+        make_folder(dir).map_err(|e| StoreError::Write(format!("{}: {e}", dir.display())))?;
         let store = LocalFileSystem::new_with_prefix(dir).map_err(|e| StoreError::Read(e.to_string()))?;
         Ok(Self::over(Arc::new(store.with_fsync(true).with_automatic_cleanup(true))))
     }
