@@ -118,6 +118,10 @@ impl VerdictLog {
         let mut place = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         // The old one has the lock of the directory.
         *place = None;
+        if !self.dir.exists() {
+            // A disk that is away is not a log that is new: entries would be published twice.
+            return Err(LogError::open(&self.dir, std::io::Error::from(std::io::ErrorKind::NotFound).into()));
+        }
         let (tables, found) = Tables::open(&self.dir)?;
         (*place, *head) = (Some(tables), found);
         Ok(())

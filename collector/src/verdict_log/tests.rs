@@ -129,6 +129,19 @@ fn a_log_that_was_opened_again_goes_on_where_the_disk_is() {
 }
 
 #[test]
+fn a_log_whose_disk_is_away_does_not_begin_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, away) = (home.path().join("log"), home.path().join("away"));
+    let log = filled(&dir);
+    std::fs::rename(&dir, &away).unwrap();
+    let error = log.reopen().unwrap_err();
+    assert!(error.is_of_the_disk() && !dir.exists(), "{error}");
+    std::fs::rename(&away, &dir).unwrap();
+    log.reopen().unwrap();
+    assert_eq!(log.verify().unwrap().entries, 4);
+}
+
+#[test]
 fn whoever_changes_an_entry_is_found_out() {
     type Tamper = fn(&VerdictLog);
     let cases: [(&str, Tamper, u64); 3] = [

@@ -66,7 +66,7 @@ impl Drop for Small {
     }
 }
 
-fn ran(command: &mut Command) -> anyhow::Result<()> {
+pub(super) fn ran(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().with_context(|| format!("run {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
@@ -92,13 +92,13 @@ fn namespaces() -> bool {
     ran(Command::new("unshare").args(["-rm", "true"])).is_ok()
 }
 
-fn with(name: &str, data_dir: PathBuf, lines: &str) -> FleetOptions {
+pub(super) fn with(name: &str, data_dir: PathBuf, lines: &str) -> FleetOptions {
     let special = Special { data_dir: Some(data_dir), lines: lines.to_owned(), ..Special::default() };
     FleetOptions { special: [(name.to_owned(), special)].into(), ..options() }
 }
 
 /// What a page of a process says.
-async fn page(admin: std::net::SocketAddr, path: &str) -> anyhow::Result<String> {
+pub(super) async fn page(admin: std::net::SocketAddr, path: &str) -> anyhow::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(admin).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: fleet\r\nconnection: close\r\n\r\n");
@@ -108,7 +108,7 @@ async fn page(admin: std::net::SocketAddr, path: &str) -> anyhow::Result<String>
     Ok(answer)
 }
 
-async fn until_ready(admin: std::net::SocketAddr, ready: bool, why: &str) -> anyhow::Result<()> {
+pub(super) async fn until_ready(admin: std::net::SocketAddr, ready: bool, why: &str) -> anyhow::Result<()> {
     until(&format!("{why}: ready is {ready}"), async || {
         let answer = page(admin, "/-/ready").await?;
         Ok((answer.starts_with("HTTP/1.1 200") == ready).then_some(()))

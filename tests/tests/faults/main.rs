@@ -4,6 +4,7 @@
 //!   kill.rs      processes that are killed at random moments, at their first start, and while certificates are changed
 //!   network.rs   links that are cut, half open, deaf on one side, slow, torn, led elsewhere; and a backlog of two hours
 //!   disk.rs      disks that are full, and disks that take no writes
+//!   remount.rs   disks that become read-only while a process works on them
 //!   clocks.rs    clocks that are ahead, behind, and that step
 //!   peers.rs     peers that misbehave
 //! ```
@@ -18,5 +19,6 @@ mod disk;
 mod kill;
 mod network;
 mod peers;
+mod remount;
 mod stage;
 mod verdicts;
