@@ -10,6 +10,7 @@
 //! ```
 
 pub mod api;
+pub mod backup;
 pub mod balance;
 pub mod cli;
 pub mod cold_metrics;

@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] =
-    ["measurement", "ingest", "fleet", "measurements", "verdicts", "labels", "policies", "switches"];
+const FILES: [&str; 9] =
+    ["measurement", "ingest", "fleet", "measurements", "verdicts", "labels", "policies", "switches", "backups"];
 
 #[test]
 fn bindings_are_fresh() {

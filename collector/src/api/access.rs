@@ -44,6 +44,7 @@ const TABLE: &[(&str, &[Caller])] = &[
     ("/uitwijk.v1.Policies/Compare", READERS),
     ("/uitwijk.v1.Switches/Report", &[OPERATOR]),
     ("/uitwijk.v1.Switches/List", READERS),
+    ("/uitwijk.v1.Backups/Take", &[COLLECTOR, OPERATOR]),
     ("/grpc.health.v1.Health/Check", EVERYBODY),
     ("/grpc.health.v1.Health/Watch", EVERYBODY),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READERS),

@@ -2,6 +2,7 @@
 
 mod access;
 mod ask;
+mod backups;
 mod comparing;
 mod convert;
 mod fleet;
@@ -16,6 +17,7 @@ mod verdicts;
 mod watching;
 
 pub use access::AccessLayer;
+pub use backups::BackupsApi;
 pub use fleet::{FleetApi, LEDGER_READERS_MAX};
 pub use gate::Gate;
 pub use labels::LabelsApi;

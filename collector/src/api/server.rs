@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   TCP -> TLS, identity (uitwijk-identity) -> HTTP/2 limits -> access table -> Ingest | Fleet | Verdicts | Measurements
-//!                                                                               | Labels | Policies | Switches
+//!                                                                               | Labels | Policies | Switches | Backups
 //!                                                                               | grpc.health.v1 | reflection
 //! ```
 
@@ -33,7 +33,7 @@ const HEADERS_BYTES_MAX: u32 = 16 << 10;
 const RESETS_MAX: usize = 64;
 
 /// What `grpc.health.v1` knows by name; the empty name is the whole server.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "",
     "uitwijk.v1.Ingest",
     "uitwijk.v1.Fleet",
@@ -42,6 +42,7 @@ const SERVICES: [&str; 8] = [
     "uitwijk.v1.Labels",
     "uitwijk.v1.Policies",
     "uitwijk.v1.Switches",
+    "uitwijk.v1.Backups",
 ];
 
 /// The answers to health checks by gRPC.

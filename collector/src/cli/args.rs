@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::backup_args::{self, Keep};
 use crate::config::{CONFIG_VARIABLE, SETTINGS, Setting, Sources};
 
 /// What the command line asks for.
@@ -18,23 +19,18 @@ pub(super) struct Asked {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Task {
     Run,
     Check,
     PrintConfig,
+    Keep(Keep),
 }
 
 /// The command; flags for settings follow from their table.
 pub(super) fn command() -> Command {
     let own = [
-        Arg::new("config")
-            .long("config")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .env(CONFIG_VARIABLE)
-            .hide_env_values(true)
-            .help("the configuration file (YAML)"),
+        config(),
         Arg::new("check")
             .long("check")
             .action(ArgAction::SetTrue)
@@ -56,9 +52,21 @@ pub(super) fn command() -> Command {
         .args_override_self(true)
         .args(own)
         .args(SETTINGS.iter().map(flag))
+        .subcommands(backup_args::commands())
+        .disable_help_subcommand(true)
 }
 
-fn flag(setting: &'static Setting) -> Arg {
+pub(super) fn config() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .env(CONFIG_VARIABLE)
+        .hide_env_values(true)
+        .help("the configuration file (YAML)")
+}
+
+pub(super) fn flag(setting: &'static Setting) -> Arg {
     let default = setting.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
     Arg::new(setting.key)
         .long(setting.flag())
@@ -70,17 +78,24 @@ fn flag(setting: &'static Setting) -> Arg {
 /// Reads the command line and the environment.
 pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
-    let task = match (matches.get_flag("check"), matches.get_flag("print-config")) {
-        (true, _) => Task::Check,
-        (_, true) => Task::PrintConfig,
-        _ => Task::Run,
+    let (mut file, mut flags) = (matches.get_one("config").cloned(), flags(&matches));
+    let task = match (matches.subcommand(), matches.get_flag("check"), matches.get_flag("print-config")) {
+        (Some((name, below)), ..) => {
+            // The same settings may stand before and after the name of the command; the later wins.
+            file = below.try_get_one("config").ok().flatten().cloned().or(file);
+            flags.extend(self::flags(below));
+            Task::Keep(backup_args::of(name, below)?)
+        }
+        (None, true, _) => Task::Check,
+        (None, _, true) => Task::PrintConfig,
+        (None, ..) => Task::Run,
     };
-    let sources = Sources { file: matches.get_one("config").cloned(), env: environment(), flags: flags(&matches) };
-    Ok(Asked { task, sources })
+    Ok(Asked { task, sources: Sources { file, env: environment(), flags } })
 }
 
 fn flags(matches: &ArgMatches) -> BTreeMap<&'static str, String> {
-    SETTINGS.iter().filter_map(|s| Some((s.key, matches.get_one::<String>(s.key)?.clone()))).collect()
+    let given = |s: &Setting| matches.try_get_one::<String>(s.key).ok().flatten().cloned();
+    SETTINGS.iter().filter_map(|s| Some((s.key, given(s)?))).collect()
 }
 
 /// Variables that are text; a name or value that is not cannot be meant for us.

@@ -1,9 +1,12 @@
 //! How is the collector started from a command line?
 //!
 //! Exit codes: 0 it did what was asked (ran and stopped in order, printed, found nothing wrong); 1 the operator has to mend
-//! something, or it could not go on or stop in order; 2 the command line itself is wrong.
+//! something, it could not go on or stop in order, or what was looked at is not good; 2 the command line itself is wrong, or
+//! names a directory that cannot be used for what was asked.
 
 mod args;
+mod backup;
+mod backup_args;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -15,7 +18,7 @@ use uitwijk_model::{Clock, SystemClock};
 use uitwijk_telemetry::logging::{self, LogFormat, LogOptions};
 use uitwijk_telemetry::signals::{Signal, Signals};
 
-use crate::config::{Config, Resolved};
+use crate::config::{Config, Resolved, Sources};
 use crate::run::{Collector, load_credentials, load_plan};
 use args::{Asked, Task};
 
@@ -43,34 +46,46 @@ pub fn main_by(args: impl IntoIterator<Item = OsString>, clock: Arc<dyn Clock>) 
             if !failure.logged {
                 eprintln!("uitwijk-collector: {}", failure.error);
             }
-            ExitCode::FAILURE
+            ExitCode::from(failure.code)
         }
     }
 }
+
+/// The operator has to mend something.
+const MEND: u8 = 1;
+/// The command line is wrong.
+const USAGE: u8 = 2;
 
 /// What the process ends with, and whether it was told already.
 struct Failure {
     error: Box<dyn Error>,
     logged: bool,
+    code: u8,
 }
 
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: error.into(), logged: false }
+        Self { error: error.into(), logged: false, code: MEND }
     }
 }
 
 fn execute(asked: &Asked, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let resolved =
-        Resolved::from_sources(&asked.sources).map_err(|e| format!("the configuration is not valid:\n{e}"))?;
+    if let Task::Keep(keep) = &asked.task {
+        return backup::execute(keep, &asked.sources, clock);
+    }
+    let resolved = resolve(&asked.sources)?;
     match asked.task {
         Task::PrintConfig => {
             print!("{}", resolved.print(&asked.sources.env));
             Ok(())
         }
         Task::Check => check(&resolved.config, clock),
-        Task::Run => run(resolved.config, clock),
+        Task::Run | Task::Keep(_) => run(resolved.config, clock),
     }
+}
+
+fn resolve(sources: &Sources) -> Result<Resolved, Failure> {
+    Ok(Resolved::from_sources(sources).map_err(|e| format!("the configuration is not valid:\n{e}"))?)
 }
 
 /// Looks at everything that a start reads, and touches nothing.
@@ -106,7 +121,7 @@ fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let result = match result {
         Err(Failure { error, .. }) if json => {
             tracing::error!(%error, "the collector ends");
-            Err(Failure { error, logged: true })
+            Err(Failure { error, logged: true, code: MEND })
         }
         other => other,
     };

@@ -56,7 +56,7 @@ impl History {
     }
 
     /// By name, and so by revision.
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn files(&self) -> io::Result<Vec<PathBuf>> {
         let paths = fs::read_dir(&self.dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
         let mut paths: Vec<PathBuf> =
             paths.into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).collect();

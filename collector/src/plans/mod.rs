@@ -184,6 +184,14 @@ impl Plans {
         Ok(true)
     }
 
+    /// The files of all plans that are remembered, the oldest first; none when they are in no directory. Reads the disk.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        self.history.as_ref().map_or(Ok(Vec::new()), |(_, history)| history.files())
+    }
+
     /// The plan in force.
     #[must_use]
     pub fn current(&self) -> Arc<CurrentPlan> {

@@ -59,6 +59,9 @@ pub enum StartError {
         /// What the system says.
         why: String,
     },
+    /// The data directory was made from a backup, and not to the end.
+    #[error("{0} (data_dir)")]
+    Restore(#[from] crate::backup::BackupError),
     /// A port cannot be bound.
     #[error("cannot listen on {address}: {why} ({key})")]
     Listen {

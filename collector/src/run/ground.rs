@@ -8,6 +8,7 @@ use uitwijk_identity::{Credentials, Role, TlsFiles};
 use uitwijk_model::Clock;
 
 use super::{Reloader, StartError, load_plan};
+use crate::backup::{layout, take};
 use crate::config::Config;
 use crate::ingest::JudgeInput;
 use crate::metrics::Metrics;
@@ -34,6 +35,7 @@ impl Ground {
     pub(super) fn prepare(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let credentials = load_credentials(&config, clock.clone())?;
         let plan = load_plan(&config.plan_file)?;
+        layout::refuse_unfinished(&config.data_dir)?;
         make_dir(&config.data_dir)?;
         let log = Arc::new(VerdictLog::open(&config.data_dir.join("verdicts"))?);
         let store = open_store(&config, clock.clone())?;
@@ -53,6 +55,19 @@ impl Ground {
             clock: self.clock.clone(),
             catch_up_max: self.config.judging.catch_up_max,
             metrics: self.metrics.shadow.clone(),
+        }
+    }
+
+    /// What goes into a backup.
+    pub(super) fn backup(&self, shadows: shadow::Shadows) -> take::Sources {
+        take::Sources {
+            collector: self.name.clone(),
+            store: self.store.clone(),
+            log: self.log.clone(),
+            shadows,
+            plans: self.plans.clone(),
+            clock: self.clock.clone(),
+            cold_url: self.config.cold.url.clone(),
         }
     }
 

@@ -16,7 +16,8 @@ use super::StartError;
 use super::ground::Ground;
 use super::recovery::blocking;
 use crate::api::{
-    self, FleetApi, Gate, GrpcHealth, LabelsApi, MeasurementsApi, PoliciesApi, SwitchesApi, VerdictsApi, Watching,
+    self, BackupsApi, FleetApi, Gate, GrpcHealth, LabelsApi, MeasurementsApi, PoliciesApi, SwitchesApi, VerdictsApi,
+    Watching,
 };
 use crate::ingest::{CommitterHandle, IngestLimits, IngestService, JudgeInput, Parts};
 use crate::judging::Judging;
@@ -58,6 +59,8 @@ pub(super) fn routes(
     let measurements = MeasurementsApi::new(ground.store.clone(), ground.clock.clone());
     let measurements =
         v1::measurements_server::MeasurementsServer::new(measurements).max_decoding_message_size(QUESTION_BYTES_MAX);
+    let backups = BackupsApi::new(ground.backup(shadows.clone()), stopping.clone());
+    let backups = v1::backups_server::BackupsServer::new(backups).max_decoding_message_size(QUESTION_BYTES_MAX);
     let (log, plans, clock) = (ground.log.clone(), ground.plans.clone(), ground.clock.clone());
     let labels = LabelsApi { log: log.clone(), plans: plans.clone(), clock: clock.clone() };
     let labels = v1::labels_server::LabelsServer::new(labels).max_decoding_message_size(QUESTION_BYTES_MAX);
@@ -68,7 +71,7 @@ pub(super) fn routes(
     let ingest = v1::ingest_server::IngestServer::new(gate.clone())
         .max_decoding_message_size(ground.config.limits.message_bytes_max);
     let routes = Routes::new(fleet).add_service(verdicts).add_service(measurements).add_service(ingest);
-    let routes = routes.add_service(labels).add_service(policies).add_service(switches);
+    let routes = routes.add_service(labels).add_service(policies).add_service(switches).add_service(backups);
     api::with_standard_services(routes, health)
 }
 

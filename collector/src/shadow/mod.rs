@@ -163,6 +163,14 @@ impl Shadows {
         shelf::real_episodes(log, service, stretch)
     }
 
+    /// The log of the shadows, opened if need be; none when there never were any. Reads the disk.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn log(&self) -> Result<Option<Arc<VerdictLog>>, LogError> {
+        if self.shelf.exists() { self.shelf.open().map(Some) } else { Ok(None) }
+    }
+
     /// Waits until everything that was fed before is judged by the clock of now and written.
     pub async fn settle(&self) {
         let (answer, answered) = oneshot::channel();

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable as _,
+};
 use uitwijk_model::Clock;
 
 use super::error::reason;
 use super::format;
-use super::hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+use super::hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
 use super::whole::open_whole;
 use super::{OpenError, StoreError};
 
@@ -42,7 +44,7 @@ pub struct DiskStore {
     clock: Arc<dyn Clock>,
     /// Absent only while it is opened again, or when that failed.
     open: RwLock<Option<Open>>,
-    failed: AtomicBool,
+    failed: Arc<AtomicBool>,
     /// Below this everything was removed: a search for more need not wade through what is gone.
     removed_to: Mutex<Vec<u8>>,
 }
@@ -68,7 +70,7 @@ impl DiskStore {
         format::prepare(dir)?;
         let open = Open::at(dir, options).map_err(|e| OpenError::of_fjall(dir, e))?;
         let open = RwLock::new(Some(open));
-        let (failed, removed_to) = (AtomicBool::new(false), Mutex::default());
+        let (failed, removed_to) = (Arc::default(), Mutex::default());
         Ok(Self { dir: dir.to_path_buf(), options, clock, open, failed, removed_to })
     }
 
@@ -134,22 +136,7 @@ impl Open {
     }
 
     fn scan(&self, range: Range<&[u8]>, wanted: &dyn Fn(&[u8]) -> bool, limits: ScanLimits) -> fjall::Result<ScanPart> {
-        let mut part = ScanPart::default();
-        let (mut keys, mut bytes) = (0, 0);
-        for guard in self.batches.range(range) {
-            let full = keys >= limits.keys_max || bytes >= limits.bytes_max;
-            if full {
-                part.next = Some(Bytes::copy_from_slice(&guard.key()?));
-                break;
-            }
-            let (key, value) = guard.into_inner_if(|key| wanted(key))?;
-            keys += 1;
-            if let Some(value) = value {
-                bytes += value.len();
-                part.entries.push((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)));
-            }
-        }
-        Ok(part)
+        gather(self.batches.range(range), wanted, limits)
     }
 
     fn remove(&self, keys: &[Vec<u8>]) -> fjall::Result<()> {
@@ -170,6 +157,58 @@ impl Open {
         let removed = batch.len();
         batch.commit()?;
         Ok((removed, last))
+    }
+}
+
+/// A stretch of what an iterator gives.
+fn gather(
+    entries: impl Iterator<Item = fjall::Guard>,
+    wanted: &dyn Fn(&[u8]) -> bool,
+    limits: ScanLimits,
+) -> fjall::Result<ScanPart> {
+    let mut part = ScanPart::default();
+    let (mut keys, mut bytes) = (0, 0);
+    for guard in entries {
+        let full = keys >= limits.keys_max || bytes >= limits.bytes_max;
+        if full {
+            part.next = Some(copied(&guard.key()?));
+            break;
+        }
+        let (key, value) = guard.into_inner_if(|key| wanted(key))?;
+        keys += 1;
+        if let Some(value) = value {
+            bytes += value.len();
+            part.entries.push((copied(&key), copied(&value)));
+        }
+    }
+    Ok(part)
+}
+
+/// A moment of the database. Holds it open, and with it the lock of its directory.
+struct DiskSnapshot {
+    moment: fjall::Snapshot,
+    batches: Keyspace,
+    small: Keyspace,
+    failed: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for DiskSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl HotSnapshot for DiskSnapshot {
+    fn scan(&self, space: Space, from: &[u8], limits: ScanLimits) -> Result<ScanPart, StoreError> {
+        let keyspace = match space {
+            Space::Batches => &self.batches,
+            Space::Small => &self.small,
+        };
+        gather(self.moment.range(keyspace, from..), &|_| true, limits).map_err(|e| StoreError::Read(reason(&e)))
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 }
 
@@ -237,6 +276,13 @@ impl HotStore for DiskStore {
 
     fn disk_bytes(&self) -> u64 {
         self.read().as_ref().and_then(|open| open.database.disk_space().ok()).unwrap_or(0)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn HotSnapshot>, StoreError> {
+        let open = self.read();
+        let open = open.as_ref().ok_or_else(|| StoreError::Read(BUSY.into()))?;
+        let (batches, small, failed) = (open.batches.clone(), open.small.clone(), self.failed.clone());
+        Ok(Box::new(DiskSnapshot { moment: open.database.snapshot(), batches, small, failed }))
     }
 }
 

@@ -100,4 +100,31 @@ pub trait HotStore: Send + Sync + Debug {
 
     /// Space taken on disk.
     fn disk_bytes(&self) -> u64;
+
+    /// Both spaces as of one moment: a group is in it whole or not at all.
+    ///
+    /// # Errors
+    /// When the disk or the store fails.
+    fn snapshot(&self) -> Result<Box<dyn HotSnapshot>, StoreError>;
+}
+
+/// The two spaces of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Records.
+    Batches,
+    /// Small state.
+    Small,
+}
+
+/// A store as it was at a moment. What is removed meanwhile takes space as long as somebody holds this.
+pub trait HotSnapshot: Send + Debug {
+    /// Entries of a space from a key on, a stretch at a time.
+    ///
+    /// # Errors
+    /// When the disk or the store fails.
+    fn scan(&self, space: Space, from: &[u8], limits: ScanLimits) -> Result<ScanPart, StoreError>;
+
+    /// The store is to be opened again after a failed write, which has to wait for this to go.
+    fn is_in_the_way(&self) -> bool;
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::StoreError;
-use super::hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+use super::hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
 
 /// How writes fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,24 +80,10 @@ impl HotStore for MemoryStore {
         wanted: &dyn Fn(&[u8]) -> bool,
         limits: ScanLimits,
     ) -> Result<ScanPart, StoreError> {
-        let inner = self.lock();
-        let mut part = ScanPart::default();
         if range.start >= range.end {
-            return Ok(part);
+            return Ok(ScanPart::default());
         }
-        let (mut keys, mut bytes) = (0, 0);
-        for (key, value) in inner.batches.range(range.start.to_vec()..range.end.to_vec()) {
-            if keys >= limits.keys_max || bytes >= limits.bytes_max {
-                part.next = Some(Bytes::copy_from_slice(key));
-                break;
-            }
-            keys += 1;
-            if wanted(key) {
-                bytes += value.len();
-                part.entries.push((Bytes::copy_from_slice(key), value.clone()));
-            }
-        }
-        Ok(part)
+        Ok(gather(self.lock().batches.range(range.start.to_vec()..range.end.to_vec()), wanted, limits))
     }
 
     fn small(&self) -> Result<Vec<Entry>, StoreError> {
@@ -120,4 +106,51 @@ impl HotStore for MemoryStore {
     fn disk_bytes(&self) -> u64 {
         self.lock().batches.iter().map(|(k, v)| (k.len() + v.len()) as u64).sum()
     }
+
+    fn snapshot(&self) -> Result<Box<dyn HotSnapshot>, StoreError> {
+        let inner = self.lock();
+        Ok(Box::new(MemorySnapshot { batches: inner.batches.clone(), small: inner.small.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct MemorySnapshot {
+    batches: BTreeMap<Vec<u8>, Bytes>,
+    small: BTreeMap<Vec<u8>, Bytes>,
+}
+
+impl HotSnapshot for MemorySnapshot {
+    fn scan(&self, space: Space, from: &[u8], limits: ScanLimits) -> Result<ScanPart, StoreError> {
+        let map = match space {
+            Space::Batches => &self.batches,
+            Space::Small => &self.small,
+        };
+        Ok(gather(map.range(from.to_vec()..), &|_| true, limits))
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        false
+    }
+}
+
+/// A stretch of what an iterator gives.
+fn gather<'a>(
+    entries: impl Iterator<Item = (&'a Vec<u8>, &'a Bytes)>,
+    wanted: &dyn Fn(&[u8]) -> bool,
+    limits: ScanLimits,
+) -> ScanPart {
+    let mut part = ScanPart::default();
+    let (mut keys, mut bytes) = (0, 0);
+    for (key, value) in entries {
+        if keys >= limits.keys_max || bytes >= limits.bytes_max {
+            part.next = Some(Bytes::copy_from_slice(key));
+            break;
+        }
+        keys += 1;
+        if wanted(key) {
+            bytes += value.len();
+            part.entries.push((Bytes::copy_from_slice(key), value.clone()));
+        }
+    }
+    part
 }

@@ -19,6 +19,7 @@ mod cold;
 mod disk;
 mod error;
 mod format;
+mod frozen;
 mod hot;
 mod key;
 mod ledger;
@@ -39,13 +40,14 @@ use uitwijk_model::{Clock, WallTime};
 
 pub use accepted::AcceptedRows;
 pub use cold::{
-    CELLS_MAX, COLD_FORMAT, Cell, ColdRows, EDGES_US, FILE_ROWS_MAX, Goes, Gone, Histogram, Hour, Objects, RollupKey,
-    Rollups, RowKey, Sealed, SealedHour, Sealing, key_of,
+    CELLS_MAX, COLD_FORMAT, Cell, ColdRows, Counts, EDGES_US, Examined, Examiner, FILE_ROWS_MAX, Goes, Gone, Histogram,
+    Hour, Objects, RollupKey, Rollups, RowKey, Sealed, SealedHour, Sealing, key_of,
 };
 pub use disk::{DiskOptions, DiskStore};
 pub use error::{OpenError, StoreError};
 pub use format::FORMAT;
-pub use hot::{Entry, HotStore, ScanLimits, ScanPart, WriteTimes, Writes};
+pub use frozen::{Frozen, SealedFile};
+pub use hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
 pub use key::{RECORD_SPAN, RecordKey};
 pub use ledger::{ISLANDS_MAX, Ledger};
 pub use mask::Mask;

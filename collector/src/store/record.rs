@@ -13,6 +13,7 @@ use uitwijk_proto::v1;
 
 use super::StoreError;
 use super::accepted::AcceptedRows;
+use super::hot::Entry;
 use super::key::RecordKey;
 use super::mask::Mask;
 
@@ -71,6 +72,15 @@ impl StoredBatch {
         let damaged = || StoreError::Damaged(format!("key {}", hex(key)));
         let key = RecordKey::decode(key).ok_or_else(damaged)?;
         parse(key, value).ok_or_else(damaged)
+    }
+
+    /// How many rows of a record count. Does not look at its columns.
+    ///
+    /// # Errors
+    /// When its bytes are not what this or an earlier release wrote.
+    pub fn rows_counted((key, value): &Entry) -> Result<u64, StoreError> {
+        let batch = Self::decode(key, value.clone())?;
+        Ok(batch.mask.ones(batch.count as usize).count() as u64)
     }
 
     /// Its rows, those that do not count included.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uitwijk_model::WallTime;
 
-use super::cold::{ColdRows, ColdWalk, Cover, Hour, Manifest, RowKey};
+use super::cold::{ColdRows, ColdWalk, Cover, Manifest, RowKey};
 use super::hot::{Entry, HotStore, ScanLimits};
 use super::key::{self, KeyView, RECORD_SPAN};
 use super::{AcceptedRows, Filter, Store, StoreError, StoredBatch};
@@ -161,8 +161,7 @@ impl Records {
 
     /// A record on the edge of an hour that is sealed: its rows of that hour are in files.
     fn without_covered(&self, mut batch: StoredBatch) -> Result<StoredBatch, StoreError> {
-        let serial = batch.key.serial;
-        batch.mask = batch.narrowed(|at| !self.manifest.covers(Hour::of(at), serial))?;
+        batch.mask = self.manifest.without_covered(&batch)?;
         Ok(batch)
     }
 }

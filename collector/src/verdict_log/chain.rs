@@ -132,18 +132,25 @@ pub struct Verified {
 }
 
 /// A walk along the chain.
-pub(super) struct Check {
+#[derive(Debug)]
+pub struct Check {
     first: u64,
     next: u64,
     head: Hash,
 }
 
 impl Check {
-    pub(super) fn from(first: u64) -> Self {
+    /// Begins at an entry.
+    #[must_use]
+    pub fn from(first: u64) -> Self {
         Self { first, next: first, head: Hash::ZERO }
     }
 
-    pub(super) fn next(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), LogError> {
+    /// The next entry, as it is stored.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn next(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), LogError> {
         let sequence = sequence_of(key)?;
         if sequence != self.next {
             return Err(LogError::Damaged { sequence: self.next, why: "it is missing".to_owned() });
@@ -161,7 +168,8 @@ impl Check {
     }
 
     /// What fitted so far.
-    pub(super) fn end(&self) -> Verified {
+    #[must_use]
+    pub fn end(&self) -> Verified {
         Verified { entries: self.next - self.first, head: self.head }
     }
 }

@@ -18,6 +18,7 @@
 
 mod audit;
 mod chain;
+mod copy;
 mod error;
 mod index;
 mod labels;
@@ -26,13 +27,15 @@ mod switches;
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 use uitwijk_model::WallTime;
 
 pub use audit::Audit;
-pub use chain::{Entry, Hash, Verified};
+pub use chain::{Check, Entry, Hash, Verified};
+pub use copy::{ENTRIES, Filling, FrozenLog};
 pub use error::LogError;
 pub use index::{Filter, PageToken};
 pub use labels::LABELS_PER_SUBJECT_MAX;
@@ -64,8 +67,10 @@ pub struct VerdictLog {
     tables: RwLock<Option<Tables>>,
     /// Owned by whoever appends.
     head: Mutex<Head>,
+    /// It is to be opened again: whoever holds a moment of it lets go.
+    reopening: Arc<AtomicBool>,
     #[cfg(test)]
-    failing: std::sync::atomic::AtomicBool,
+    failing: AtomicBool,
 }
 
 /// The open database, for as long as it is read.
@@ -103,6 +108,7 @@ impl VerdictLog {
             dir: dir.to_owned(),
             tables: RwLock::new(Some(tables)),
             head: Mutex::new(head),
+            reopening: Arc::default(),
             #[cfg(test)]
             failing: false.into(),
         })
@@ -114,6 +120,7 @@ impl VerdictLog {
     /// # Errors
     /// When the disk still fails; the log cannot be read either then, until this succeeds.
     pub fn reopen(&self) -> Result<(), LogError> {
+        self.reopening.store(true, Ordering::Release);
         let mut head = self.lock();
         let mut place = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         // The old one has the lock of the directory.
@@ -124,13 +131,14 @@ impl VerdictLog {
         }
         let (tables, found) = Tables::open(&self.dir)?;
         (*place, *head) = (Some(tables), found);
+        self.reopening.store(false, Ordering::Release);
         Ok(())
     }
 
     /// From now on the disk fails, or works again.
     #[cfg(test)]
     pub(crate) fn fail(&self, failing: bool) {
-        self.failing.store(failing, std::sync::atomic::Ordering::SeqCst);
+        self.failing.store(failing, Ordering::SeqCst);
     }
 
     fn tables(&self) -> Result<Reading<'_>, LogError> {
@@ -150,7 +158,7 @@ impl VerdictLog {
     pub fn append(&self, published: WallTime, publications: &[Publication]) -> Result<Vec<Entry>, LogError> {
         let mut head = self.lock();
         #[cfg(test)]
-        if self.failing.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.failing.load(Ordering::SeqCst) {
             return Err(fjall::Error::Poisoned.into());
         }
         let (entries, next) = self.tables()?.append(*head, published, publications)?;

@@ -4548,3 +4548,461 @@ pub mod switches_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeBackupRequest {
+    /// How long all of it may take; while it lasts nothing that it needs is removed from the collector's
+    /// disk. 1 to 86400, 0 means 21600 (six hours).
+    #[prost(uint64, tag = "1")]
+    pub within_s: u64,
+    /// What becomes of the files of sealed hours.
+    #[prost(enumeration = "SealedFiles", tag = "2")]
+    pub sealed_files: i32,
+}
+/// At most 256 KiB.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupPiece {
+    #[prost(oneof = "backup_piece::Piece", tags = "1, 2, 3, 4, 5, 6")]
+    pub piece: ::core::option::Option<backup_piece::Piece>,
+}
+/// Nested message and enum types in `BackupPiece`.
+pub mod backup_piece {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Piece {
+        /// First, once.
+        #[prost(message, tag = "1")]
+        Begin(super::BackupBegin),
+        /// A file begins.
+        #[prost(message, tag = "2")]
+        File(super::BackupFile),
+        /// What stands next in it.
+        #[prost(bytes, tag = "3")]
+        Bytes(::prost::alloc::vec::Vec<u8>),
+        /// It ends.
+        #[prost(message, tag = "4")]
+        FileEnd(super::BackupFileEnd),
+        /// A file of a sealed hour that is not copied.
+        #[prost(message, tag = "5")]
+        Named(super::NamedFile),
+        /// Last, once.
+        #[prost(message, tag = "6")]
+        End(super::BackupEnd),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupBegin {
+    /// Name of the collector, from its certificate.
+    #[prost(string, tag = "1")]
+    pub collector: ::prost::alloc::string::String,
+    /// The moment, collector's clock. Everything acknowledged before it is in.
+    #[prost(sint64, tag = "2")]
+    pub taken_us: i64,
+    /// Version of the layout. Now 1.
+    #[prost(uint32, tag = "3")]
+    pub format: u32,
+    /// For people, such as "uitwijk-collector 0.1.0".
+    #[prost(string, tag = "4")]
+    pub software: ::prost::alloc::string::String,
+    /// Where the files of sealed hours lie: "data_dir", or the setting cold.url.
+    #[prost(string, tag = "5")]
+    pub sealed_place: ::prost::alloc::string::String,
+    /// Whether they are copied.
+    #[prost(bool, tag = "6")]
+    pub sealed_copied: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupFile {
+    /// Below the directory of the backup, parts apart by "/", none of them "." or "..".
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupFileEnd {
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NamedFile {
+    /// Below `sealed_place`.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    pub sha256: ::prost::alloc::vec::Vec<u8>,
+}
+/// What is in the files, to be counted again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupEnd {
+    /// Batches of the hot store, and rows that count in them.
+    #[prost(uint64, tag = "1")]
+    pub records: u64,
+    #[prost(uint64, tag = "2")]
+    pub record_rows: u64,
+    /// Batches among them that cannot be read; they are copied as they are.
+    #[prost(uint64, tag = "3")]
+    pub records_damaged: u64,
+    /// Ledgers of boots.
+    #[prost(uint64, tag = "4")]
+    pub ledgers: u64,
+    /// Hours that are sealed, their files of measurements and the rows in those.
+    #[prost(uint64, tag = "5")]
+    pub sealed_hours: u64,
+    #[prost(uint64, tag = "6")]
+    pub sealed_files: u64,
+    #[prost(uint64, tag = "7")]
+    pub sealed_rows: u64,
+    /// Entries of the verdict log, and the hash of the last, in hexadecimal.
+    #[prost(uint64, tag = "8")]
+    pub verdict_entries: u64,
+    #[prost(string, tag = "9")]
+    pub verdict_head: ::prost::alloc::string::String,
+    /// The same of the log of the shadow policies; absent where there is none.
+    #[prost(uint64, optional, tag = "10")]
+    pub shadow_entries: ::core::option::Option<u64>,
+    #[prost(string, tag = "11")]
+    pub shadow_head: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SealedFiles {
+    /// Copied when they lie in a folder, named when they lie in a store of objects.
+    Unspecified = 0,
+    /// Copied, wherever they lie.
+    Copied = 1,
+    /// Named, with size and hash: the place that they lie in has its own care.
+    Named = 2,
+}
+impl SealedFiles {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SEALED_FILES_UNSPECIFIED",
+            Self::Copied => "SEALED_FILES_COPIED",
+            Self::Named => "SEALED_FILES_NAMED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SEALED_FILES_UNSPECIFIED" => Some(Self::Unspecified),
+            "SEALED_FILES_COPIED" => Some(Self::Copied),
+            "SEALED_FILES_NAMED" => Some(Self::Named),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod backups_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct BackupsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl BackupsClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> BackupsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BackupsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BackupsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Everything that the collector has on disk, as of one moment: a Begin, files one after the other,
+        /// an End. Without an End the copy is worth nothing. One backup at a time: RESOURCE_EXHAUSTED while
+        /// another is taken. ABORTED when the disk failed meanwhile, DEADLINE_EXCEEDED when the caller took
+        /// nothing for a minute or all of it took longer than asked, UNAVAILABLE when the collector stops.
+        /// Roles: collector, operator.
+        pub async fn take(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakeBackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackupPiece>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/uitwijk.v1.Backups/Take");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("uitwijk.v1.Backups", "Take"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod backups_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BackupsServer.
+    #[async_trait]
+    pub trait Backups: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Take method.
+        type TakeStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackupPiece, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Everything that the collector has on disk, as of one moment: a Begin, files one after the other,
+        /// an End. Without an End the copy is worth nothing. One backup at a time: RESOURCE_EXHAUSTED while
+        /// another is taken. ABORTED when the disk failed meanwhile, DEADLINE_EXCEEDED when the caller took
+        /// nothing for a minute or all of it took longer than asked, UNAVAILABLE when the collector stops.
+        /// Roles: collector, operator.
+        async fn take(
+            &self,
+            request: tonic::Request<super::TakeBackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TakeStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct BackupsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BackupsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BackupsServer<T>
+    where
+        T: Backups,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/uitwijk.v1.Backups/Take" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakeSvc<T: Backups>(pub Arc<T>);
+                    impl<
+                        T: Backups,
+                    > tonic::server::ServerStreamingService<super::TakeBackupRequest>
+                    for TakeSvc<T> {
+                        type Response = super::BackupPiece;
+                        type ResponseStream = T::TakeStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakeBackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Backups>::take(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BackupsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "uitwijk.v1.Backups";
+    impl<T> tonic::server::NamedService for BackupsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

@@ -15,6 +15,8 @@ use prost::Message as _;
 use uitwijk_model::WallTime;
 
 use super::super::key::KeyView;
+use super::super::mask::Mask;
+use super::super::{StoreError, StoredBatch};
 use super::hour::Hour;
 
 /// Damaged records of an hour that are named; an hour with more is not sealed.
@@ -145,6 +147,13 @@ impl Manifest {
             (true, true) => Cover::Part,
             _ => Cover::No,
         }
+    }
+}
+
+impl Manifest {
+    /// The rows of a record that are in no file. Reads its rows.
+    pub(in crate::store) fn without_covered(&self, batch: &StoredBatch) -> Result<Mask, StoreError> {
+        batch.narrowed(|at| !self.covers(Hour::of(at), batch.key.serial))
     }
 }
 

@@ -15,6 +15,7 @@
 //! needs are taken away while somebody holds it.
 
 mod drop;
+mod examine;
 mod histogram;
 mod hour;
 mod manifest;
@@ -30,6 +31,7 @@ mod write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 pub use drop::{Goes, Gone, SealedHour};
+pub use examine::{Counts, Examined, Examiner};
 pub use histogram::{EDGES_US, Histogram};
 pub use hour::Hour;
 pub use objects::Objects;
@@ -42,9 +44,10 @@ pub(super) use manifest::{Cover, Manifest, hours_of};
 pub(super) use rows::Keys;
 
 use super::{Filter, StoreError};
-use manifest::{FileRow, HourRow};
+use manifest::HourRow;
 use read::ColdFile;
 
+pub(in crate::store) use manifest::FileRow;
 pub(in crate::store) use manifest::HourRow as HourState;
 pub(in crate::store) use manifest::read as read_hour;
 

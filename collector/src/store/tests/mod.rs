@@ -5,6 +5,7 @@ mod crash;
 mod drops;
 mod engine;
 mod fixture;
+mod frozen;
 mod full;
 mod open;
 mod pages;

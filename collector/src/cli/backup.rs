@@ -1,0 +1,139 @@
+//! What do the commands about backups do, and what do they print?
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use tonic::transport::Channel;
+use uitwijk_identity::{ClientOptions, channel};
+use uitwijk_model::Clock;
+use uitwijk_proto::v1;
+use uitwijk_proto::v1::backups_client::BackupsClient;
+
+use super::backup_args::Keep;
+use super::{Failure, MEND, USAGE, resolve};
+use crate::backup::layout::Manifest;
+use crate::backup::restore::{Restored, restore};
+use crate::backup::{BackupError, fetch, layout, verify};
+use crate::config::{Bytes, Config, Sources};
+use crate::run::load_credentials;
+
+/// A piece has at most 256 KiB of a file.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+pub(super) fn execute(keep: &Keep, sources: &Sources, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    match keep {
+        Keep::Backup { to, collector, sealed, within } => {
+            let config = resolve(sources)?.config;
+            let request = v1::TakeBackupRequest { within_s: within.0 / 1000, sealed_files: (*sealed).into() };
+            let url = collector.clone().unwrap_or_else(|| address_of(&config));
+            let taking = take(&config, &url, request, to, clock);
+            told(&runtime()?.block_on(taking)?, to);
+            Ok(())
+        }
+        Keep::Restore { from, to, cold } => {
+            let restored = restore(from, to, cold.as_deref(), clock).map_err(failure)?;
+            told_of_restore(&restored, to);
+            Ok(())
+        }
+        Keep::Verify { dir, cold } => {
+            let report = verify::verify(dir, cold.as_deref(), clock).map_err(failure)?;
+            print!("{report}");
+            match report.is_good() {
+                true => Ok(()),
+                false => Err(Failure::from(format!("{} is not good", dir.display()))),
+            }
+        }
+    }
+}
+
+fn failure(error: BackupError) -> Failure {
+    let code = if error.is_of_the_command_line() { USAGE } else { MEND };
+    Failure { code, ..Failure::from(error) }
+}
+
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Where the collector of this configuration serves, as seen from its own machine.
+fn address_of(config: &Config) -> String {
+    let ready = config.ready_file.as_ref().and_then(|path| std::fs::read(path).ok());
+    let ready = ready.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    let bound = ready.and_then(|json| json.get("listen")?.as_str()?.parse::<SocketAddr>().ok());
+    let mut address = bound.unwrap_or(config.listen);
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("https://{address}")
+}
+
+/// A connection to a collector with the certificate of this one.
+pub(super) async fn connect(config: &Config, url: &str, clock: Arc<dyn Clock>) -> Result<Channel, Failure> {
+    let credentials = load_credentials(config, clock)?;
+    let connected = channel(url, credentials, ClientOptions::default()).await;
+    Ok(connected.map_err(|error| format!("{error} (give another address, with a name that is in the certificate)"))?)
+}
+
+async fn take(
+    config: &Config,
+    url: &str,
+    request: v1::TakeBackupRequest,
+    to: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<Manifest, Failure> {
+    // Before anything is asked for, so that a directory that cannot be used costs the collector nothing.
+    layout::begin(to).map_err(failure)?;
+    let channel = connect(config, url, clock).await?;
+    let mut client = BackupsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let pieces = client.take(request).await.map_err(|status| format!("{url}: {}", status.message()))?.into_inner();
+    let unfinished = |error: BackupError| {
+        let mut failed = failure(error);
+        let dir = to.display();
+        failed.error =
+            format!("{}: the backup in {dir} is unfinished, delete it and take another", failed.error).into();
+        failed
+    };
+    fetch::fetch(pieces, to).await.map_err(unfinished)
+}
+
+fn told(manifest: &Manifest, to: &Path) {
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    let contents = &manifest.contents;
+    println!("backup of {}, taken at {}, in {}", manifest.collector, manifest.taken, to.display());
+    println!("  files      {} with {}", manifest.files.len(), Bytes(usize::try_from(bytes).unwrap_or(usize::MAX)));
+    println!("  hot store  {} batches with {} rows", contents.records, contents.record_rows);
+    let (hours, files, rows) = (contents.sealed_hours, contents.sealed_files, contents.sealed_rows);
+    println!("  sealed     {hours} hours, {files} files with {rows} rows");
+    println!("  ledgers    {} boots", contents.ledgers);
+    println!("  verdicts   {} entries, head {}", contents.verdict_entries, contents.verdict_head);
+    if contents.records_damaged > 0 {
+        println!(
+            "note: {} batches of the collector cannot be read; they are copied as they are",
+            contents.records_damaged
+        );
+    }
+    let (named, place) = (manifest.sealed.named.len(), &manifest.sealed.place);
+    if named > 0 && manifest.sealed.copied {
+        println!("note: {named} files of sealed hours are damaged at the collector, and only named");
+    } else if named > 0 {
+        println!("note: {named} files of sealed hours were not copied, they lie at {place}");
+    }
+}
+
+fn told_of_restore(restored: &Restored, to: &Path) {
+    let Restored { manifest, cold } = restored;
+    println!("{} restored from the backup of {} of {}", to.display(), manifest.collector, manifest.taken);
+    if manifest.sealed.copied {
+        println!("  the files of sealed hours are in {}", cold.display());
+    } else if !manifest.sealed.named.is_empty() {
+        println!("  the files of sealed hours must still be at {}: they were not copied", manifest.sealed.place);
+    }
+    if manifest.sealed.place != "data_dir" {
+        println!("  the collector had cold.url {}: keep it only if the files are there", manifest.sealed.place);
+    }
+    println!("next, before the start: uitwijk-collector catch-up --from https://PEER:7443");
+}

@@ -1,0 +1,218 @@
+//! Is a backup of a running collector whole, and does a collector that is made of it hold the same?
+
+#![allow(clippy::unwrap_used, reason = "a test says what failed by where it failed")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use support::agent::Seen;
+use support::fleet::Fleet;
+use support::{Home, PLAN, eventually, page, viewer};
+use tonic::transport::Channel;
+use uitwijk_model::SystemClock;
+use uitwijk_proto::v1;
+use uitwijk_proto::v1::fleet_client::FleetClient;
+use uitwijk_proto::v1::measurements_client::MeasurementsClient;
+use uitwijk_proto::v1::verdicts_client::VerdictsClient;
+
+const SHADOW: &str = "shadow: { eager: { hard_duration: 60s } }\n";
+/// NL is down for a while.
+const DOWN: std::ops::Range<u64> = 100..400;
+/// The hour is over, and sealed when the collector starts again.
+const LATER: u64 = 4 * 3600;
+
+fn world(target: &str, seconds: u64) -> Seen<'static> {
+    match target.rsplit_once('@').map(|(_, place)| place) {
+        Some("NL" | "public") if DOWN.contains(&seconds) => Seen::Refused,
+        Some("IE") => Seen::Up(Some("IE")),
+        Some(_) => Seen::Up(Some("NL")),
+        None => Seen::Up(None),
+    }
+}
+
+/// A fleet with measurements in files and in the hot store, verdicts, a shadow and a plan.
+async fn fleet() -> Fleet {
+    let mut fleet = Fleet::begin(&format!("{PLAN}{SHADOW}"), world).await;
+    fleet.run(0, 600).await;
+    fleet.run(LATER, LATER + 60).await;
+    fleet.stop().await;
+    fleet.connect().await;
+    let admin = fleet.collector().addresses().admin;
+    let sealed = |text: &str| {
+        let rows = text.lines().find_map(|line| line.strip_prefix("uitwijk_collector_cold_rows "));
+        rows.is_some_and(|rows| rows != "0")
+    };
+    eventually("the hour is sealed", || async move { sealed(&page(admin, "/metrics").await.1) }).await;
+    fleet.run(LATER + 60, LATER + 120).await;
+    fleet
+}
+
+/// Runs a command of the collector's binary: how it ended, and what it said.
+async fn command(args: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_uitwijk-collector"));
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true).args(args);
+    let output = tokio::time::timeout(support::LONG, command.output()).await.expect("it ends").unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code(), said.concat())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+async fn backup(fleet: &Fleet, to: &Path) -> (Option<i32>, String) {
+    let url = format!("https://{}", fleet.collector().addresses().listen);
+    let settings: Vec<String> = fleet
+        .home
+        .flags()
+        .into_iter()
+        .map(|(key, value)| format!("--{}={value}", key.replace(['.', '_'], "-")))
+        .collect();
+    let mut args = vec!["backup", "--to", text(to), "--collector", &url];
+    args.extend(settings.iter().map(String::as_str));
+    command(&args).await
+}
+
+async fn verify(dir: &Path) -> (Option<i32>, String) {
+    command(&["verify", "--dir", text(dir)]).await
+}
+
+async fn restore(from: &Path, to: &Path) -> (Option<i32>, String) {
+    command(&["restore", "--from", text(from), "--to", text(to)]).await
+}
+
+fn good((code, said): (Option<i32>, String)) -> String {
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+/// Everything that a collector answers about what it holds.
+async fn holds(channel: Channel) -> (Vec<v1::Measurement>, Vec<v1::BootLedger>, Vec<v1::Verdict>) {
+    let query = v1::QueryRequest { from_us: i64::MIN, to_us: i64::MAX, page_size: 10_000, ..Default::default() };
+    let rows = MeasurementsClient::new(channel.clone()).query(query).await.unwrap().into_inner().measurements;
+    let request = v1::ListLedgersRequest::default();
+    let mut stream = FleetClient::new(channel.clone()).list_ledgers(request).await.unwrap().into_inner();
+    let mut ledgers = Vec::new();
+    while let Some(ledger) = stream.message().await.unwrap() {
+        ledgers.push(ledger);
+    }
+    let list = v1::ListVerdictsRequest { page_size: 1000, ..Default::default() };
+    let verdicts = VerdictsClient::new(channel).list(list).await.unwrap().into_inner().verdicts;
+    (rows, ledgers, verdicts)
+}
+
+/// Every file below a folder.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_copied_comes_back_and_every_flipped_byte_is_found() {
+    let mut fleet = fleet().await;
+    let (copy, data) = (fleet.home.path("backup"), fleet.home.path("restored"));
+    let said = good(backup(&fleet, &copy).await);
+    let before = holds(fleet.as_(&viewer()).await).await;
+    assert_eq!(before.0.len(), 36 * (60 + 6 + 6));
+    assert!(!before.2.is_empty(), "there are verdicts to be copied");
+
+    let checked = good(verify(&copy).await);
+    for line in said.lines().filter(|line| line.starts_with("  hot store") || line.starts_with("  verdicts")) {
+        assert!(checked.contains(line), "{line} is not in\n{checked}");
+    }
+    assert!(checked.contains("6 boots, 2592 rows\n"), "{checked}");
+    good(restore(&copy, &data).await);
+    assert!(good(verify(&data).await).contains("6 boots, 2592 rows\n"));
+
+    // Somebody uses it.
+    fleet.stop().await;
+    let again = fleet.home.try_start(&[("data_dir", text(&data))], fleet.clock.clone()).await.unwrap();
+    let after = holds(fleet.home.channel(&again, &viewer()).await).await;
+    again.stop("test").await.unwrap();
+    assert_eq!(after.0, before.0, "measurements");
+    assert_eq!(after.1, before.1, "ledgers");
+    assert_eq!(after.2, before.2, "verdicts");
+    assert!(good(verify(&data).await).contains("shadows"), "the shadows went along");
+
+    every_flip_is_found(&fleet.home, &copy).await;
+    unfinished(&fleet.home, &copy).await;
+}
+
+async fn every_flip_is_found(home: &Home, copy: &Path) {
+    let kinds = ["format", "manifest.json", "manifest.sha256", "store.records", "verdicts.records", "shadows.records"];
+    let all = files(copy);
+    for kind in
+        kinds.into_iter().chain(["plans/", "cold/collector=col-nl/measurements", "cold/collector=col-nl/rollups"])
+    {
+        let path = all.iter().find(|path| text(path.strip_prefix(copy).unwrap()).starts_with(kind));
+        let path = path.unwrap_or_else(|| panic!("no file {kind} in the backup"));
+        let was = fs::read(path).unwrap();
+        flip(path);
+        let (code, said) = verify(copy).await;
+        // A directory that does not say what it is is none.
+        let expected = if kind == "format" { 2 } else { 1 };
+        assert_eq!(code, Some(expected), "{kind}: {said}");
+        let name = if kind.starts_with("manifest") { "manifest.json" } else { text(path.strip_prefix(copy).unwrap()) };
+        assert!(said.contains(name.trim_start_matches("cold/")) || kind == "format", "{kind}: {said}");
+        let to = home.path("never");
+        let (code, said) = restore(copy, &to).await;
+        assert_eq!(code, Some(expected), "{kind}: {said}");
+        // What was begun is no data directory.
+        if to.exists() {
+            let refused = home.try_start(&[("data_dir", text(&to))], std::sync::Arc::new(SystemClock)).await;
+            assert!(refused.unwrap_err().to_string().contains("a restore into it did not finish"));
+            fs::remove_dir_all(&to).unwrap();
+        }
+        fs::write(path, was).unwrap();
+    }
+    good(verify(copy).await);
+}
+
+async fn unfinished(home: &Home, copy: &Path) {
+    fs::rename(copy.join("manifest.json"), home.path("kept.json")).unwrap();
+    for (code, said) in [verify(copy).await, restore(copy, &home.path("never")).await] {
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("is unfinished"), "{said}");
+    }
+    assert!(!home.path("never").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_where_there_is_something() {
+    let fleet = Fleet::begin(PLAN, world).await;
+    let (copy, full) = (fleet.home.path("backup"), fleet.home.path("full"));
+    good(backup(&fleet, &copy).await);
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("precious"), "1").unwrap();
+    for (code, said) in [backup(&fleet, &full).await, restore(&copy, &full).await] {
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("it is not empty (it holds precious)"), "{said}");
+    }
+    let (code, said) = restore(&copy, &fleet.home.path("data")).await;
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = verify(&full).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("it is neither a backup nor the data directory"), "{said}");
+    assert_eq!(fs::read_dir(&full).unwrap().count(), 1);
+    // A collector that runs has its directory to itself.
+    let (code, said) = verify(&fleet.home.path("data")).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("in use by another process"), "{said}");
+}
