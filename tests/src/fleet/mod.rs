@@ -21,6 +21,7 @@ use tonic::transport::Channel;
 use uitwijk_identity::{ClientOptions, Identity, Role};
 use uitwijk_model::{AgentId, Region, Vantage, Zone};
 
+pub mod agreement;
 pub mod clock;
 pub mod config;
 pub mod link;

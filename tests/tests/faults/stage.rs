@@ -1,6 +1,6 @@
 //! What do all fault tests share: a small fleet, patience, luck from a seed, and the check at the end?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::time::Duration;
@@ -10,18 +10,15 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use uitwijk_collector::balance::ask::{self, Holdings, Rows};
-use uitwijk_collector::balance::{Account, Begun, Bounds, Comparison, Place, compare};
+use uitwijk_collector::balance::ask::Holdings;
+use uitwijk_collector::balance::{Account, Begun, Bounds, Comparison};
 use uitwijk_model::{BootId, Millis};
 use uitwijk_proto::v1;
 use uitwijk_proto::v1::fleet_client::FleetClient;
-use uitwijk_proto::v1::measurements_client::MeasurementsClient;
-use uitwijk_tests::fleet::{Fleet, FleetOptions};
+use uitwijk_tests::fleet::{Fleet, FleetOptions, agreement};
 
 /// No test waits longer than this for anything. An agent that failed often pauses up to 30 s.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a collector may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// What may die with a killed agent: by its promise what is younger than 250 ms, and this machine may be busy.
 const UNSYNCED: Bounds = Bounds { unsynced: Millis::from_secs(10) };
 /// The pace of the fleets.
@@ -103,8 +100,7 @@ impl Stage {
     }
 
     pub(crate) async fn holdings(&self, collector: &str) -> anyhow::Result<Holdings> {
-        let mut client = FleetClient::new(self.fleet.channel(collector, "viewer").await?);
-        Ok(ask::holdings(&mut client, "", ANSWER_WITHIN).await?)
+        agreement::holdings(self.fleet.channel(collector, "viewer").await?).await
     }
 
     /// How many rows of a boot a collector has, or had already.
@@ -112,11 +108,6 @@ impl Stage {
         let held = self.holdings(collector).await?;
         let sums = held.accounts.iter().find(|account| account.boot == boot.0).map(Account::sums).unwrap_or_default();
         Ok(sums.stored + sums.duplicate)
-    }
-
-    pub(crate) async fn rows(&self, collector: &str) -> anyhow::Result<Rows> {
-        let mut client = MeasurementsClient::new(self.fleet.channel(collector, "viewer").await?);
-        Ok(ask::rows(&mut client, "", ANSWER_WITHIN).await?)
     }
 
     /// Everything that the agents recorded so far.
@@ -169,22 +160,12 @@ impl Stage {
         let begun = self.begun()?;
         let (mut comparisons, mut sets) = (BTreeMap::new(), BTreeMap::new());
         for collector in self.collectors() {
-            let held = self.holdings(&collector).await?;
-            for account in &held.accounts {
-                if let Some(trouble) = account.trouble() {
-                    bail!("{collector}: {} {:016x}: {trouble}", account.agent, account.boot);
-                }
-            }
-            let rows = self.rows(&collector).await?;
-            ensure!(rows.damaged == 0, "{collector}: {} damaged batches", rows.damaged);
-            let found = compare(&begun, &held.accounts, rows.places.iter().cloned(), UNSYNCED);
-            println!("{collector}: {}", told(&found));
-            ensure!(found.balances() && found.buffered == 0, "{collector}: {found:#?}");
-            ensure!(found.stored > 0 && found.unwatched == 0, "{collector}: nothing to compare: {found:#?}");
-            sets.insert(collector.clone(), rows.places.into_iter().collect::<BTreeSet<Place>>());
+            let channel = self.fleet.channel(&collector, "viewer").await?;
+            let (found, set) = agreement::settled(&collector, channel, &begun, UNSYNCED).await?;
+            sets.insert(collector.clone(), set);
             comparisons.insert(collector, found);
         }
-        equal(&sets)?;
+        agreement::equal(&sets)?;
         Ok(comparisons)
     }
 
@@ -193,22 +174,4 @@ impl Stage {
         self.fleet.stop().await?;
         self.dir.close().context("remove the directory of the fleet")
     }
-}
-
-fn told(c: &Comparison) -> String {
-    format!(
-        "{} lines of {} starts; {} stored, {} measured twice, {} gone, {} unsynced, {} torn lines",
-        c.lines, c.boots, c.stored, c.duplicate, c.gone, c.unsynced, c.unreadable
-    )
-}
-
-/// Sets of several collectors, which must be one.
-fn equal(sets: &BTreeMap<String, BTreeSet<Place>>) -> anyhow::Result<()> {
-    let Some((name, first)) = sets.iter().next() else { return Ok(()) };
-    for (other, set) in sets.iter().skip(1) {
-        let here: Vec<_> = first.difference(set).take(5).map(ToString::to_string).collect();
-        let there: Vec<_> = set.difference(first).take(5).map(ToString::to_string).collect();
-        ensure!(first == set, "the sets differ: {name} alone has {here:#?}, {other} alone has {there:#?}");
-    }
-    Ok(())
 }
