@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   running collector --take.rs--> pieces (gRPC) --fetch.rs--> a backup: a directory        layout.rs, records.rs
-//!   a backup --restore.rs--> a data directory --catch_up--> what came in since, from the peer --> start
+//!   a backup --restore.rs--> a data directory --catch_up.rs--> what came in since, from the peer --> start
 //!   verify.rs looks at either, and asks nobody
 //! ```
 //!
@@ -15,6 +15,7 @@
 //!
 //! The verdict log is taken before the store, so that a restored collector has every measurement that its verdicts rest on.
 
+pub mod catch_up;
 pub mod error;
 pub mod fetch;
 pub mod layout;

@@ -9,14 +9,19 @@ use uitwijk_identity::{ClientOptions, channel};
 use uitwijk_model::Clock;
 use uitwijk_proto::v1;
 use uitwijk_proto::v1::backups_client::BackupsClient;
+use uitwijk_telemetry::logging;
 
-use super::backup_args::Keep;
-use super::{Failure, MEND, USAGE, resolve};
-use crate::backup::layout::Manifest;
+use super::backup_args::{Keep, Since};
+use super::{Failure, MEND, USAGE, log_options, resolve};
+use crate::backup::catch_up::{self, Asked, CaughtUp};
+use crate::backup::layout::{Manifest, Origin};
 use crate::backup::restore::{Restored, restore};
 use crate::backup::{BackupError, fetch, layout, verify};
-use crate::config::{Bytes, Config, Sources};
-use crate::run::load_credentials;
+use crate::config::{Config, Sources};
+use crate::ingest::{Adopting, IngestLimits};
+use crate::judging::reach;
+use crate::plans::Plans;
+use crate::run::{load_credentials, load_plan, open_store};
 
 /// A piece has at most 256 KiB of a file.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -36,6 +41,7 @@ pub(super) fn execute(keep: &Keep, sources: &Sources, clock: Arc<dyn Clock>) -> 
             told_of_restore(&restored, to);
             Ok(())
         }
+        Keep::CatchUp { from, since } => catch_up(&resolve(sources)?.config, from, *since, clock),
         Keep::Verify { dir, cold } => {
             let report = verify::verify(dir, cold.as_deref(), clock).map_err(failure)?;
             print!("{report}");
@@ -100,11 +106,67 @@ async fn take(
     fetch::fetch(pieces, to).await.map_err(unfinished)
 }
 
+fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let credentials = load_credentials(config, clock.clone())?;
+    let plan = load_plan(&config.plan_file)?;
+    let late_max = reach(&plan);
+    layout::refuse_unfinished(&config.data_dir).map_err(failure)?;
+    std::fs::create_dir_all(&config.data_dir)?;
+    let origin = Origin::of(&config.data_dir).map_err(failure)?;
+    let store = open_store(config, clock.clone())?;
+    let plans = Arc::new(Plans::open(&config.data_dir.join("plans"), plan)?);
+    let (future_max, retention) = (config.limits.future_max, config.retention.measurements);
+    let limits = IngestLimits { future_max, retention, ..IngestLimits::default() };
+    let adopting = Adopting::begin(store, plans, limits, clock.clone())?;
+    let since = since.map(|since| match since {
+        Since::Ago(ago) => clock.wall().minus(ago),
+        Since::Moment(moment) => moment,
+    });
+    let name = credentials.identity().name;
+    let asked = Asked { name: &name, since, late_max, retention, origin };
+    // While rows are written, the connection goes on.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let options = log_options(config)?;
+    let logging = runtime.block_on(async { logging::init("uitwijk-collector", &options) })?;
+    let caught_up = runtime.block_on(async {
+        let peer = connect(config, from, clock.clone()).await?;
+        Ok::<_, Failure>(catch_up::catch_up(peer, adopting, &asked, &*clock).await?)
+    });
+    logging.shutdown();
+    let caught_up = caught_up?;
+    // Last: until then a start tells that the directory has not caught up.
+    caught_up.origin.write(&config.data_dir).map_err(failure)?;
+    told_of_catch_up(&caught_up)
+}
+
+fn told_of_catch_up(caught_up: &CaughtUp) -> Result<(), Failure> {
+    let CaughtUp { peer, since, adopted, damaged, lacking, .. } = caught_up;
+    println!("caught up from {peer} since {since}: {} rows looked at, {} of them stored", adopted.rows, adopted.stored);
+    for (reason, rows) in &adopted.refused {
+        println!("note: {rows} rows were refused ({reason})");
+    }
+    if adopted.written_off > 0 {
+        println!("note: {} numbers that {peer} has no row of are counted as lost", adopted.written_off);
+    }
+    if *damaged > 0 {
+        println!("note: {damaged} batches of {peer} cannot be read, their rows are missing here too");
+    }
+    for (agent, boot, rows) in lacking {
+        println!(
+            "lacking: {agent} {boot}: {peer} counted {rows} rows more than are here; it has them no more, or they are older than was asked for"
+        );
+    }
+    match lacking.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::from("not everything that the peer counted is here")),
+    }
+}
+
 fn told(manifest: &Manifest, to: &Path) {
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     let contents = &manifest.contents;
     println!("backup of {}, taken at {}, in {}", manifest.collector, manifest.taken, to.display());
-    println!("  files      {} with {}", manifest.files.len(), Bytes(usize::try_from(bytes).unwrap_or(usize::MAX)));
+    println!("  files      {} with {bytes} bytes", manifest.files.len());
     println!("  hot store  {} batches with {} rows", contents.records, contents.record_rows);
     let (hours, files, rows) = (contents.sealed_hours, contents.sealed_files, contents.sealed_rows);
     println!("  sealed     {hours} hours, {files} files with {rows} rows");

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, value_parser};
-use uitwijk_model::Millis;
+use uitwijk_model::{Millis, WallTime};
 use uitwijk_proto::v1::SealedFiles;
 
 use super::args::{config, flag};
 use crate::config::SETTINGS;
+use crate::ops::range::moment;
 
 /// Something to do about backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +20,22 @@ pub(super) enum Keep {
     Restore { from: PathBuf, to: PathBuf, cold: Option<PathBuf> },
     /// Look at one, or at a data directory.
     Verify { dir: PathBuf, cold: Option<String> },
+    /// Take in what another collector has.
+    CatchUp { from: String, since: Option<Since> },
+}
+
+/// Since when something may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    Ago(Millis),
+    Moment(WallTime),
 }
 
 const SETTINGS_TOO: &str =
     "Settings are those of the collector, from its file, variables or flags: see `uitwijk-collector --help`.";
 
 /// The commands.
-pub(super) fn commands() -> [Command; 3] {
+pub(super) fn commands() -> [Command; 4] {
     let dir = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("DIR").required(true).value_parser(value_parser!(PathBuf)).help(help)
     };
@@ -74,7 +84,20 @@ pub(super) fn commands() -> [Command; 3] {
                 .help("where the files of sealed hours lie, if elsewhere: file:///DIR or s3://BUCKET/PREFIX"),
         )
         .after_help("Exit codes: 0 all is good, 1 something is wrong, 2 there is nothing to check.");
-    [with_settings(backup), restore, verify]
+    let catch_up =
+        Command::new("catch-up")
+            .about("Takes in from another collector what this one lacks, while this one is stopped")
+            .arg(
+                Arg::new("from")
+                    .long("from")
+                    .value_name("URL")
+                    .required(true)
+                    .help("the other collector, https://HOST:PORT"),
+            )
+            .arg(Arg::new("since").long("since").value_name("26h | 2026-03-02T08:00Z").value_parser(since).help(
+                "what was scheduled since then [default: the backup, and as long before as records may be late]",
+            ));
+    [with_settings(backup), restore, verify, with_settings(catch_up)]
 }
 
 fn with_settings(command: Command) -> Command {
@@ -98,6 +121,10 @@ pub(super) fn of(name: &str, matches: &ArgMatches) -> Result<Keep, clap::Error> 
         }),
         "restore" => Ok(Keep::Restore { from: dir("from")?, to: dir("to")?, cold: matches.get_one("cold").cloned() }),
         "verify" => Ok(Keep::Verify { dir: dir("dir")?, cold: matches.get_one("cold").cloned() }),
+        "catch-up" => Ok(Keep::CatchUp {
+            from: matches.get_one("from").cloned().ok_or_else(|| missing("from"))?,
+            since: matches.get_one("since").copied(),
+        }),
         other => Err(clap::Error::raw(ErrorKind::InvalidSubcommand, format!("no command {other:?}\n"))),
     }
 }
@@ -112,4 +139,13 @@ fn within(text: &str) -> Result<Millis, String> {
         true => Ok(length),
         false => Err(format!("{length} is out of range: 1s to 1d")),
     }
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(ago) = text.parse::<Millis>() {
+        return Ok(Since::Ago(ago));
+    }
+    let at = moment("--since", text)
+        .map_err(|_| format!("{text:?} is neither a length of time nor a moment: write 26h, 30d or 2026-03-02T08:00Z"));
+    at.map(|us| Since::Moment(WallTime::from_micros(us)))
 }

@@ -37,6 +37,17 @@ impl AgentBooks {
         self.boots.get(&boot)
     }
 
+    /// Boots in which something is missing below what has come, and how far they go.
+    pub(super) fn with_gaps(&self) -> Vec<(BootId, u64)> {
+        let gaps = self.boots.iter().filter(|(_, ledger)| !ledger.has_no_gaps());
+        gaps.map(|(boot, ledger)| (*boot, ledger.end_sequence() - 1)).collect()
+    }
+
+    /// All ledgers, to be looked over.
+    pub(super) fn ledgers_mut(&mut self) -> impl Iterator<Item = (BootId, &mut Ledger)> {
+        self.boots.iter_mut().map(|(boot, ledger)| (*boot, ledger))
+    }
+
     /// Keeps a claim until it is fulfilled.
     pub(super) fn claim(&mut self, claim: Claim) {
         // What an earlier boot claimed is part of what the running one claims.
@@ -114,6 +125,10 @@ impl AllBooks {
             self.0.insert(agent.clone(), AgentBooks::default());
         }
         self.0.entry(agent.clone()).or_default()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&AgentId, &mut AgentBooks)> {
+        self.0.iter_mut()
     }
 
     pub(super) fn find(&self, agent: &AgentId) -> Option<&AgentBooks> {

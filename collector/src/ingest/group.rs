@@ -18,7 +18,7 @@ use super::check::Good;
 use super::dedup::Dedup;
 use super::mailbox::Refused;
 use super::metrics::IngestMetrics;
-use super::work::{Claim, IncomingBatch, Lost, Peer, Permits, Work};
+use super::work::{Claim, Held, IncomingBatch, Lost, Peer, Permits, Work};
 use crate::store::{AcceptedRows, Ledger, Mask, RECORD_SPAN, RecordKey, StoredBatch, Writes, small};
 
 /// Everything that a group changes and everybody who waits for it.
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) dedup: Dedup,
     /// The highest that was given to a record.
     pub(super) serial: u64,
+    /// The most islands of a ledger; more are refused.
+    pub(super) islands_max: usize,
     pub(super) metrics: IngestMetrics,
 }
 
@@ -69,6 +71,7 @@ impl State {
                     }
                 }
                 Work::Forgotten(lost) => drop(self.lost(&lost, &mut group)),
+                Work::Held(held) => self.held(&held, &mut group),
                 Work::Claim(agent, claim) => self.claim(agent, claim, &mut group),
                 Work::Cursors(agent, boots, reply) => group.welcomes.push((agent, boots, reply)),
             }
@@ -101,7 +104,7 @@ impl State {
         refused.each().for_each(|(reason, rows)| self.metrics.refused(reason, rows));
         ledger.refused += refused.total();
         ledger.arrived = batch.arrived;
-        if !open.is_empty() {
+        if !open.is_empty() || !fresh.is_empty() {
             ledger.settle(range);
             group.changed.insert((peer.agent.clone(), batch.boot));
         }
@@ -120,7 +123,7 @@ impl State {
     /// agent comes back and sends from the cursor on.
     fn open_parts(&mut self, peer: &Peer, boot: BootId, range: &Range<Sequence>) -> Option<Vec<Range<Sequence>>> {
         let ledger = self.books.of_agent(&peer.agent).ledger(boot);
-        if ledger.can_settle(range) {
+        if ledger.can_settle(range, self.islands_max) {
             return Some(ledger.open_parts(range.clone()));
         }
         peer.mailbox.end(tonic::Status::resource_exhausted(format!(
@@ -152,7 +155,12 @@ impl State {
                     (true, true) => duplicate += 1,
                     (true, false) => again += 1,
                     (false, open) => {
-                        ledger.stored += u64::from(open);
+                        // A number that was written off may come after all: from a peer, or from an agent that was away.
+                        if open {
+                            ledger.stored += 1
+                        } else {
+                            ledger.take_back()
+                        }
                         fresh.push((row.row, row.measurement));
                     }
                 }
@@ -221,6 +229,17 @@ impl State {
         }
         group.touched.insert(lost.peer.agent.clone());
         true
+    }
+
+    /// Writes off what is open in boots of which the agent has nothing left.
+    fn held(&mut self, held: &Held, group: &mut Group) {
+        for (boot, count) in self.books.of_agent(&held.peer.agent).with_gaps() {
+            if !held.boots.contains(&boot) {
+                let (peer, arrived) = (held.peer.clone(), held.arrived);
+                let lost = Lost { peer, boot, first_sequence: 1, count, reason: LossReason::Forgotten, arrived };
+                self.lost(&lost, group);
+            }
+        }
     }
 
     fn claim(&mut self, agent: AgentId, claim: Claim, group: &mut Group) {

@@ -13,6 +13,7 @@
 //!
 //! Nothing is acknowledged and nothing is judged before the sync of its group returned.
 
+mod adopt;
 mod board;
 mod books;
 mod check;
@@ -28,6 +29,7 @@ mod sessions;
 mod stream;
 mod work;
 
+pub use adopt::{Adopted, Adopting};
 pub use committer::{CommitterHandle, HEALTH_CONDITION};
 pub use judge_input::JudgeInput;
 pub use limits::IngestLimits;

@@ -24,7 +24,7 @@ use super::sessions::Sessions;
 use super::stream::{Inbound, StreamTask};
 use super::work::{Peer, Work};
 use crate::plans::{CurrentPlan, Plans};
-use crate::store::{Store, StoreError};
+use crate::store::{ISLANDS_MAX, Store, StoreError};
 
 /// What the data path is made of.
 #[derive(Debug)]
@@ -99,7 +99,13 @@ impl IngestService {
         let (queue, work) = mpsc::channel(parts.limits.queue_messages_max.max(1));
         let dedup = Dedup::new(parts.store.clone(), parts.limits.dedup_bytes_max);
         let committer = Committer {
-            state: State { books, dedup, serial: small.serial, metrics: parts.metrics.clone() },
+            state: State {
+                books,
+                dedup,
+                serial: small.serial,
+                islands_max: ISLANDS_MAX,
+                metrics: parts.metrics.clone(),
+            },
             store: parts.store,
             plans: parts.plans.clone(),
             clock: parts.clock.clone(),

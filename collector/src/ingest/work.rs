@@ -27,6 +27,8 @@ pub(super) enum Work {
     Lost(Lost),
     /// A range that was acknowledged by a store that is no more. The welcome tells the cursor.
     Forgotten(Lost),
+    /// The boots of which an agent has something left, and no others.
+    Held(Held),
     /// What an agent says to be complete.
     Claim(AgentId, Claim),
     /// Which cursors does the collector have of these boots?
@@ -65,6 +67,15 @@ pub(super) struct Lost {
     pub(super) first_sequence: Sequence,
     pub(super) count: u64,
     pub(super) reason: LossReason,
+    pub(super) arrived: WallTime,
+}
+
+/// What an agent says of its buffer when it connects.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) peer: Arc<Peer>,
+    /// All boots with something in it, and the running one.
+    pub(super) boots: Vec<BootId>,
     pub(super) arrived: WallTime,
 }
 

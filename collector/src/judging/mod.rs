@@ -56,6 +56,8 @@ pub struct Setup {
     pub log: Arc<VerdictLog>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// From when on it goes on as if there had been no restart: [`reach`] ago, or longer after a restore.
+    pub since: WallTime,
     /// How long to wait, at most, for what agents kept while the collector was away.
     pub catch_up_max: Millis,
     /// What is counted.

@@ -50,9 +50,9 @@ pub(super) struct Owner {
 impl Owner {
     /// Reads what was published.
     pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
-        let Setup { collector, plan, log, clock, catch_up_max, metrics, health, store, shadows } = setup;
+        let Setup { collector, plan, log, clock, since, catch_up_max, metrics, health, store, shadows } = setup;
         let now = clock.wall();
-        let (published, open) = read_published(&log, now.minus(reach(&plan)))?;
+        let (published, open) = read_published(&log, since)?;
         let mut bench = Bench::new(&plan);
         // Before any measurement is put back, so that each is known to have come before or after a revision.
         for (service, published) in &published {

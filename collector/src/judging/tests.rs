@@ -59,6 +59,7 @@ impl Court {
             plan: plan(),
             log: log.clone(),
             clock: clock.clone(),
+            since: now.minus(super::reach(&plan())),
             catch_up_max: Millis::from_secs(60),
             metrics: metrics.clone(),
             health: health.clone(),

@@ -35,7 +35,7 @@ mod pki;
 mod plan;
 mod policies;
 mod policy_args;
-mod range;
+pub(crate) mod range;
 mod replay;
 mod scenario;
 mod score;

@@ -82,7 +82,11 @@ impl Ground {
     }
 }
 
-fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
+/// Opens the store where a configuration says that it lies.
+///
+/// # Errors
+/// When it cannot be opened, as while a collector runs on it.
+pub fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     let (dir, options) = (config.data_dir.join("store"), DiskOptions::default());
     match &config.cold.url {
         None => Store::open(&dir, options, clock),

@@ -50,7 +50,7 @@ use crate::shadow::{self, Shadows};
 
 pub use error::{RunError, StartError};
 use ground::Ground;
-pub use ground::load_credentials;
+pub use ground::{load_credentials, open_store};
 pub use plan_file::load_plan;
 use ports::Port;
 use ready_file::ReadyFile;

@@ -3,10 +3,12 @@
 //! Everything it knew before: the measurements of the horizon, how far each agent had delivered, the switches that were reported, and
 //! what was published.
 
+use uitwijk_model::{Millis, WallTime};
 use uitwijk_telemetry::Health;
 
 use super::StartError;
 use super::ground::Ground;
+use crate::backup::layout::Origin;
 use crate::judging::{self, Recovering};
 use crate::shadow::Feed;
 use crate::switches;
@@ -32,13 +34,15 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering, StartError> {
     let plan = ground.plans.current().plan.clone();
-    let since = ground.clock.wall().minus(judging::reach(&plan));
+    let origin = Origin::of(&ground.config.data_dir)?;
+    let since = since(origin.as_ref(), ground.clock.wall(), judging::reach(&plan));
     let started = ground.clock.elapsed();
     let mut recovering = Recovering::begin(judging::Setup {
         collector: ground.name.clone(),
         plan,
         log: ground.log.clone(),
         clock: ground.clock.clone(),
+        since,
         catch_up_max: ground.config.judging.catch_up_max,
         metrics: ground.metrics.judging.clone(),
         health,
@@ -59,4 +63,47 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
     let elapsed_ms = ground.clock.elapsed().since(started).as_millis();
     tracing::info!(rows, switches = switches.len(), elapsed_ms, %since, "the judge knows again what it knew before");
     Ok(recovering)
+}
+
+/// From when on the judge looks. What came in by a catch-up was never judged here, so it looks back to where that began, until all of
+/// it is settled.
+fn since(origin: Option<&Origin>, now: WallTime, reach: Millis) -> WallTime {
+    let usual = now.minus(reach);
+    let Some(origin) = origin else { return usual };
+    let taken = WallTime::from_micros(origin.taken_us);
+    match origin.caught_up_us.map(WallTime::from_micros) {
+        Some(caught_up) if caught_up >= usual => usual.min(taken.minus(reach)),
+        Some(_) => usual,
+        None => {
+            tracing::warn!(
+                taken = origin.taken,
+                "the data directory was restored from a backup and has not caught up: \
+                measurements since then are missing until `uitwijk-collector catch-up` was run"
+            );
+            usual
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_catch_up_all_that_came_in_is_judged_until_it_is_settled() {
+        let at = |seconds: i64| WallTime::from_micros(seconds * 1_000_000);
+        let origin = |taken: i64, caught_up: Option<i64>| Origin {
+            collector: "col-nl".to_owned(),
+            taken: at(taken).to_string(),
+            taken_us: at(taken).as_micros(),
+            caught_up_us: caught_up.map(|seconds| at(seconds).as_micros()),
+        };
+        let since = |origin: Option<&Origin>, now| since(origin, at(now), Millis::from_secs(100));
+        assert_eq!(since(None, 1000), at(900));
+        assert_eq!(since(Some(&origin(500, None)), 1000), at(900));
+        assert_eq!(since(Some(&origin(500, Some(990))), 1000), at(400));
+        assert_eq!(since(Some(&origin(500, Some(990))), 1090), at(400));
+        assert_eq!(since(Some(&origin(500, Some(990))), 1091), at(991), "settled");
+        assert_eq!(since(Some(&origin(950, Some(990))), 1000), at(850));
+    }
 }

@@ -86,10 +86,30 @@ impl Ledger {
         parts
     }
 
-    /// Whether [`Self::settle`] would keep the islands few.
+    /// Whether [`Self::settle`] would keep the islands at most so many.
     #[must_use]
-    pub fn can_settle(&self, range: &Range<Sequence>) -> bool {
-        range.start <= self.next || self.islands.len() < ISLANDS_MAX || self.islands.iter().any(|i| touches(i, range))
+    pub fn can_settle(&self, range: &Range<Sequence>, islands_max: usize) -> bool {
+        range.start <= self.next || self.islands.len() < islands_max || self.islands.iter().any(|i| touches(i, range))
+    }
+
+    /// A number that was settled without a row has one after all: written off as lost, or refused under another plan.
+    pub fn take_back(&mut self) {
+        if let Some(count) = [&mut self.lost, &mut self.refused].into_iter().find(|count| **count > 0) {
+            *count -= 1;
+            self.stored += 1;
+        }
+    }
+
+    /// Writes off the lowest gaps until so many islands are left, and says how many numbers those were.
+    pub fn write_off_gaps(&mut self, islands_kept: usize) -> u64 {
+        let mut numbers = 0;
+        while let Some(gap) = self.islands.first().filter(|_| self.islands.len() > islands_kept) {
+            let gap = self.next..gap.start;
+            numbers += gap.end - gap.start;
+            self.settle(gap);
+        }
+        self.lost += numbers;
+        numbers
     }
 
     /// Marks a range as settled; the caller counts what became of it.
@@ -223,12 +243,29 @@ mod tests {
         let mut ledger = Ledger::default();
         for i in 0..ISLANDS_MAX as u64 {
             let range = 10 + i * 4..12 + i * 4;
-            assert!(ledger.can_settle(&range));
+            assert!(ledger.can_settle(&range, ISLANDS_MAX));
             ledger.settle(range);
         }
-        assert!(!ledger.can_settle(&(1000..1001)));
-        assert!(ledger.can_settle(&(1..3)), "at the cursor");
-        assert!(ledger.can_settle(&(12..14)), "between two islands");
+        assert!(!ledger.can_settle(&(1000..1001), ISLANDS_MAX));
+        assert!(ledger.can_settle(&(1..3), ISLANDS_MAX), "at the cursor");
+        assert!(ledger.can_settle(&(12..14), ISLANDS_MAX), "between two islands");
+    }
+
+    #[test]
+    fn gaps_are_written_off_from_below_and_what_comes_after_all_is_taken_back() {
+        let mut ledger = Ledger::default();
+        for range in [5..7, 10..12, 20..21] {
+            ledger.stored += range.end - range.start;
+            ledger.settle(range);
+        }
+        assert_eq!(ledger.write_off_gaps(1), 4 + 3);
+        assert_eq!((ledger.next_sequence(), ledger.lost, ledger.open_parts(1..30)), (12, 7, vec![12..20, 21..30]));
+        assert_eq!(ledger.write_off_gaps(1), 0);
+        ledger.take_back();
+        assert_eq!((ledger.stored, ledger.lost), (6, 6));
+        assert!(ledger.balances());
+        assert_eq!(ledger.write_off_gaps(0), 8);
+        assert!(ledger.balances() && ledger.has_no_gaps());
     }
 
     #[test]

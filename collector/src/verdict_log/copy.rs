@@ -20,6 +20,9 @@ pub const ENTRIES: u8 = 2;
 /// Bytes that are written in one step.
 const STEP_BYTES: usize = 1 << 20;
 
+/// Hears of an entry: number of the space, key, value.
+pub type Tell<'a, E> = dyn FnMut(u8, &[u8], &[u8]) -> Result<(), E> + 'a;
+
 /// A log as it was at a moment. Holds its directory open.
 pub struct FrozenLog {
     moment: fjall::Snapshot,
@@ -69,11 +72,11 @@ impl FrozenLog {
         self.head
     }
 
-    /// Tells all that is in it: number of the space, key, value.
+    /// Tells all that is in it.
     ///
     /// # Errors
     /// When the disk fails, or what is told fails.
-    pub fn each<E: From<LogError>>(&self, tell: &mut dyn FnMut(u8, &[u8], &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn each<E: From<LogError>>(&self, tell: &mut Tell<'_, E>) -> Result<(), E> {
         for (number, keyspace) in (1..).zip(&self.spaces) {
             for item in self.moment.iter(keyspace) {
                 let (key, value) = item.into_inner().map_err(LogError::from)?;

@@ -35,7 +35,7 @@ use uitwijk_model::WallTime;
 
 pub use audit::Audit;
 pub use chain::{Check, Entry, Hash, Verified};
-pub use copy::{ENTRIES, Filling, FrozenLog};
+pub use copy::{ENTRIES, Filling, FrozenLog, Tell};
 pub use error::LogError;
 pub use index::{Filter, PageToken};
 pub use labels::LABELS_PER_SUBJECT_MAX;

@@ -70,6 +70,7 @@ impl Collector {
             plan: self.plan.clone(),
             log,
             clock: self.clock.clone(),
+            since: self.clock.wall().minus(reach(&self.plan)),
             catch_up_max: Millis::from_secs(60),
             metrics: JudgingMetrics::default(),
             health: health.clone(),

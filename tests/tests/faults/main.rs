@@ -7,6 +7,7 @@
 //!   remount.rs   disks that become read-only while a process works on them
 //!   clocks.rs    clocks that are ahead, behind, and that step
 //!   peers.rs     peers that misbehave
+//!   backup.rs    backups that are killed, collectors whose disk is gone and that are made of a backup and a peer
 //! ```
 //!
 //! Each test runs real processes, breaks something, and ends with the check that `uitwijk ledger --started` makes, at every
@@ -14,6 +15,7 @@
 //! printed; `FAULT_SEED=n` plays it again, `FAULT_ROUNDS=n` makes the test of kills longer or shorter; `FAULT_KEEP=1` leaves the directory of
 //! each fleet, with the logs, to be looked at.
 
+mod backup;
 mod clocks;
 mod disk;
 mod kill;

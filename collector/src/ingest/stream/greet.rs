@@ -10,7 +10,7 @@ use uitwijk_proto::v1::{self, LossReason, from_agent, from_collector};
 
 use super::{BOOTS_MAX, End, Inbound, StreamTask, broken};
 use crate::ingest::sessions::Session;
-use crate::ingest::work::{Lost, Work};
+use crate::ingest::work::{Held, Lost, Work};
 
 /// How long an agent may take to introduce itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +32,7 @@ impl StreamTask {
         let admitted = self.shared.sessions.admit(&self.peer, self.boot, self.certificate).await;
         let session = admitted.map_err(|status| End::of("identity", status))?;
         self.forgotten(&hello).await?;
+        self.held(&hello).await?;
         let cursors = self.cursors(&hello).await?;
         let now = self.shared.clock.wall();
         self.shared.board.connected(&self.peer.agent, &self.peer.vantage, &hello, now);
@@ -56,6 +57,14 @@ impl StreamTask {
             self.hand_over(Work::Forgotten(lost)).await?;
         }
         Ok(())
+    }
+
+    /// A boot that the agent does not name is over and has nothing left in its buffer: what is open in it never comes.
+    async fn held(&mut self, hello: &v1::Hello) -> Result<(), End> {
+        let mut boots: Vec<BootId> = hello.buffered.iter().map(|range| BootId(range.boot)).collect();
+        boots.push(self.boot);
+        let (peer, arrived) = (self.peer.clone(), self.shared.clock.wall());
+        self.hand_over(Work::Held(Held { peer, boots, arrived })).await
     }
 
     /// What is on disk of the boots that the agent names.

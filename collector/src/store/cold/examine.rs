@@ -19,7 +19,7 @@ use super::super::hot::{Entry, Space};
 use super::super::small::{self, SmallState};
 use super::super::{Store, StoreError, StoredBatch};
 use super::read::ColdFile;
-use super::{ColdRows, Cover, FileRow, Manifest, Objects, schema};
+use super::{ColdRows, Cover, FileRow, HourRow, Manifest, Objects, schema};
 use crate::store::key;
 
 /// Read at a time from a file.
@@ -148,7 +148,7 @@ impl Examiner {
 
     /// The files of sealed hours are not here to be looked at.
     pub fn no_files(&mut self) {
-        let files = || self.manifest.hours.values().flat_map(|row| row.files());
+        let files = || self.manifest.hours.values().flat_map(HourRow::files);
         self.found.counts.sealed_files = files().count() as u64;
         self.found.counts.sealed_rows = files().map(|file| file.rows).sum();
         self.some_not_seen |= self.found.counts.sealed_files > 0;
