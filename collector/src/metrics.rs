@@ -204,6 +204,12 @@ pub struct ApiMetrics {
     pub calls: Family<CallLabels, Counter>,
     /// Watchers of verdicts and plans now.
     pub watchers: Gauge,
+    /// Backups that were given out to their end.
+    pub backups: Counter,
+    /// Backups that ended before.
+    pub backups_failed: Counter,
+    /// When the last was given out to its end, seconds; 0 when none was since the start.
+    pub last_backup: Gauge,
 }
 
 impl ApiMetrics {
@@ -211,6 +217,10 @@ impl ApiMetrics {
     pub fn register(&self, r: &mut Registry) {
         r.register("api_calls", "Calls by method, role of the caller and status", self.calls.clone());
         r.register("api_watchers", "Streams of verdicts and plans that are open", self.watchers.clone());
+        r.register("backups", "Backups that were given out to their end", self.backups.clone());
+        r.register("backups_failed", "Backups that ended before their end", self.backups_failed.clone());
+        let help = "When the last whole backup was given out; 0 when none was since the start";
+        r.register("last_backup_timestamp_seconds", help, self.last_backup.clone());
     }
 }
 

@@ -18,6 +18,7 @@ use uitwijk_proto::v1;
 use uitwijk_proto::v1::backup_piece::Piece;
 
 use crate::backup::take::{self, Sources, TakeError};
+use crate::metrics::ApiMetrics;
 
 /// Pieces between the disk and the network.
 const QUEUE: usize = 4;
@@ -35,14 +36,15 @@ const WITHIN_MAX_S: u64 = 86_400;
 pub struct BackupsApi {
     sources: Arc<Sources>,
     place: Arc<Semaphore>,
+    metrics: ApiMetrics,
     stopping: CancellationToken,
 }
 
 impl BackupsApi {
     /// Gives out what is there, until the collector stops.
     #[must_use]
-    pub fn new(sources: Sources, stopping: CancellationToken) -> Self {
-        Self { sources: Arc::new(sources), place: Arc::new(Semaphore::new(1)), stopping }
+    pub fn new(sources: Sources, metrics: ApiMetrics, stopping: CancellationToken) -> Self {
+        Self { sources: Arc::new(sources), place: Arc::new(Semaphore::new(1)), metrics, stopping }
     }
 }
 
@@ -65,7 +67,8 @@ impl v1::backups_server::Backups for BackupsApi {
         let (queue, pieces) = mpsc::channel(QUEUE);
         let (sources, stopping) = (self.sources.clone(), self.stopping.clone());
         let (clock, handle) = (sources.clock.clone(), Handle::current());
-        let giving = Giving { queue, handle, began: clock.elapsed(), clock, within, stopping };
+        let (began, metrics) = (clock.elapsed(), self.metrics.clone());
+        let giving = Giving { queue, handle, began, clock, within, metrics, stopping };
         tokio::task::spawn_blocking(move || {
             giving.all(&sources, sealed);
             drop(place);
@@ -81,6 +84,7 @@ struct Giving {
     clock: Arc<dyn Clock>,
     began: Elapsed,
     within: Duration,
+    metrics: ApiMetrics,
     stopping: CancellationToken,
 }
 
@@ -90,8 +94,13 @@ impl Giving {
         let taken = take::take(sources, sealed, &mut |piece, in_the_way| self.give(piece, in_the_way));
         let elapsed_ms = self.clock.elapsed().since(self.began).as_millis();
         match taken {
-            Ok(()) => tracing::info!(elapsed_ms, "the backup is taken"),
+            Ok(()) => {
+                tracing::info!(elapsed_ms, "the backup is taken");
+                self.metrics.backups.inc();
+                self.metrics.last_backup.set(self.clock.wall().as_micros() / 1_000_000);
+            }
             Err(error) => {
+                self.metrics.backups_failed.inc();
                 let status = status_of(error);
                 tracing::warn!(elapsed_ms, reason = status.message(), "the backup ended before its end");
                 // Whoever takes nothing need not be told.

@@ -132,7 +132,9 @@ mod tests {
         out
     }
 
-    fn read(bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>, Vec<u8>)>, String> {
+    type Told = (u8, Vec<u8>, Vec<u8>);
+
+    fn read(bytes: &[u8]) -> Result<Vec<Told>, String> {
         let mut records = Records::new(bytes);
         let mut all = Vec::new();
         while let Some(Record { space, key, value }) = records.next()? {

@@ -105,11 +105,13 @@ fn data_dir(dir: &Path, cold: Option<&str>, clock: Arc<dyn Clock>) -> Result<Rep
     let examined = store.examine()?;
     report.counts(&examined.counts);
     report.found = examined;
-    for (name, place) in [("verdicts", "verdicts"), ("shadows", "shadows")] {
-        if name == "verdicts" || dir.join(place).exists() {
-            let Audit { good, damage } = VerdictLog::audit(&dir.join(place), &mut |_, _| {})?;
+    for name in ["verdicts", "shadows"] {
+        if dir.join(name).exists() {
+            let Audit { good, damage } = VerdictLog::audit(&dir.join(name), &mut |_, _| {})?;
             report.chain(name, good.entries, good.head);
             damage.iter().for_each(|damage| report.wrong(format!("{name}: {damage}")));
+        } else if name == "verdicts" {
+            report.notes.push("there is no verdict log: no collector was started on it yet".to_owned());
         }
     }
     Ok(report)

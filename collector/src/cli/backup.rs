@@ -41,7 +41,7 @@ pub(super) fn execute(keep: &Keep, sources: &Sources, clock: Arc<dyn Clock>) -> 
             told_of_restore(&restored, to);
             Ok(())
         }
-        Keep::CatchUp { from, since } => catch_up(&resolve(sources)?.config, from, *since, clock),
+        Keep::CatchUp { from, since } => catch_up(&resolve(sources)?.config, from, *since, &clock),
         Keep::Verify { dir, cold } => {
             let report = verify::verify(dir, cold.as_deref(), clock).map_err(failure)?;
             print!("{report}");
@@ -106,7 +106,7 @@ async fn take(
     fetch::fetch(pieces, to).await.map_err(unfinished)
 }
 
-fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: &Arc<dyn Clock>) -> Result<(), Failure> {
     let credentials = load_credentials(config, clock.clone())?;
     let plan = load_plan(&config.plan_file)?;
     let late_max = reach(&plan);
@@ -130,7 +130,7 @@ fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: Arc<dyn Cl
     let logging = runtime.block_on(async { logging::init("uitwijk-collector", &options) })?;
     let caught_up = runtime.block_on(async {
         let peer = connect(config, from, clock.clone()).await?;
-        Ok::<_, Failure>(catch_up::catch_up(peer, adopting, &asked, &*clock).await?)
+        Ok::<_, Failure>(catch_up::catch_up(peer, adopting, &asked, &**clock).await?)
     });
     logging.shutdown();
     let caught_up = caught_up?;

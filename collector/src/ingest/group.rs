@@ -157,9 +157,9 @@ impl State {
                     (false, open) => {
                         // A number that was written off may come after all: from a peer, or from an agent that was away.
                         if open {
-                            ledger.stored += 1
+                            ledger.stored += 1;
                         } else {
-                            ledger.take_back()
+                            ledger.take_back();
                         }
                         fresh.push((row.row, row.measurement));
                     }

@@ -59,7 +59,7 @@ pub(super) fn routes(
     let measurements = MeasurementsApi::new(ground.store.clone(), ground.clock.clone());
     let measurements =
         v1::measurements_server::MeasurementsServer::new(measurements).max_decoding_message_size(QUESTION_BYTES_MAX);
-    let backups = BackupsApi::new(ground.backup(shadows.clone()), stopping.clone());
+    let backups = BackupsApi::new(ground.backup(shadows.clone()), ground.metrics.api.clone(), stopping.clone());
     let backups = v1::backups_server::BackupsServer::new(backups).max_decoding_message_size(QUESTION_BYTES_MAX);
     let (log, plans, clock) = (ground.log.clone(), ground.plans.clone(), ground.clock.clone());
     let labels = LabelsApi { log: log.clone(), plans: plans.clone(), clock: clock.clone() };

@@ -12,7 +12,7 @@ use uitwijk_collector::balance::Account;
 use uitwijk_model::{Clock as _, SystemClock};
 
 use super::stage::{PATIENCE, Stage, luck, options, until};
-use super::verdicts::equal_finals;
+use super::verdicts::{equal_finals, says_what};
 
 /// The collector whose disk is lost.
 const LOST: &str = "col-nl";
@@ -190,7 +190,17 @@ async fn a_collector_made_of_yesterdays_backup_and_its_peer_is_the_same_again() 
     stage.fleet.collector(LOST)?.process.stop(PATIENCE).await?;
     let again = good(catch_up(&mut stage)?).await?;
     ensure!(again.contains(" 0 of them stored"), "{again}");
+
+    // And with no backup at all.
+    fs::remove_dir_all(data(&stage))?;
+    let mut everything = catch_up(&mut stage)?;
+    everything.args(["--since", "1h"]);
+    good(everything).await?;
+    let (code, said) = verified(&data(&stage)).await?;
+    ensure!(code == Some(0), "ledgers count what is there: {said}");
     start(&mut stage).await?;
+    let (here, there) = (stage.rows(LOST).await?.places, stage.rows(PEER).await?.places);
+    ensure!(!here.is_empty() && here == there, "{} rows here, {} there", here.len(), there.len());
     stage.end().await
 }
 
@@ -202,7 +212,8 @@ async fn who_starts_before_catching_up_counts_a_loss_and_mends_it_afterwards() -
     stage.measured("nl-1", A_WHILE).await?;
     let copy = stage.fleet.dir.join("backup");
     good(backup(&stage, &copy)).await?;
-    stage.measured("nl-1", A_WHILE).await?;
+    outage(&mut stage).await?;
+    let mended = SystemClock.wall();
     restart_agent(&mut stage, "ie-1").await?;
     stage.measured("nl-1", A_WHILE).await?;
     lose(&mut stage).await?;
@@ -224,6 +235,9 @@ async fn who_starts_before_catching_up_counts_a_loss_and_mends_it_afterwards() -
     let (code, said) = verified(&data(&stage)).await?;
     ensure!(code == Some(0), "ledgers count what is there: {said}");
     start(&mut stage).await?;
+    // What it said of the time that it had not seen stands, and is revised.
+    let episodes = says_what(&stage, LOST, PEER, mended).await?;
+    ensure!(episodes > 0, "there was an outage meanwhile");
     let comparisons = stage.balance().await?;
     ensure!(comparisons.values().all(|c| c.gone == 0), "the loss is mended: {comparisons:#?}");
     ensure!(lost(&stage).await? == 0, "and not counted any more");

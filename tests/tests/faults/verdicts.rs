@@ -27,6 +27,25 @@ pub(crate) async fn equal_finals(stage: &Stage, before: WallTime) -> anyhow::Res
     .await
 }
 
+/// Waits until a collector says of every episode that began before a moment what another one says finally; it may have said more.
+pub(crate) async fn says_what(
+    stage: &Stage,
+    collector: &str,
+    another: &str,
+    before: WallTime,
+) -> anyhow::Result<usize> {
+    until("one collector says what the other does", async || {
+        let mut theirs = verdicts(stage, another).await?;
+        theirs.retain(|_, verdict| verdict.from_us < before.as_micros());
+        let (ours, wanted) = (said(&verdicts(stage, collector).await?), said(&theirs));
+        if !theirs.is_empty() && theirs.values().all(is_final) && wanted.is_subset(&ours) {
+            return Ok(Some(wanted.len()));
+        }
+        anyhow::bail!("{another} says {wanted:#?}, {collector} {ours:#?}")
+    })
+    .await
+}
+
 /// Whether any of them calls for a switch.
 pub(crate) fn calls_for_a_switch(verdicts: &[Verdict]) -> bool {
     verdicts.iter().any(|v| v.need() == Need::Needed)
