@@ -26,7 +26,7 @@ use crate::store::{AcceptedRows, ISLANDS_MAX, MemoryStore, Objects, Store};
 use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, vantage};
 
 /// What an agent's boot measured, or did not live to deliver.
-fn row_of(boot: u64, sequence: u64) -> Measurement {
+pub(super) fn row_of(boot: u64, sequence: u64) -> Measurement {
     // Two boots and a few sequences collide on purpose: an agent that restarts within a slot.
     let target = ["exchange/default@NL", "control:ctl-0", "nobody"][usize::try_from(sequence % 7 % 3).unwrap()];
     let slot = slot_now() - i64::try_from(sequence * 37 % 900).unwrap();
@@ -65,7 +65,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_bytes_max: usize) -> Committer {
+pub(super) fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_bytes_max: usize) -> Committer {
     let small = store.small().unwrap();
     let books = AllBooks::of(&small);
     let dedup = Dedup::new(store.clone(), dedup_bytes_max);
@@ -88,7 +88,7 @@ fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_bytes_max: usi
     }
 }
 
-fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, count: u64) -> Work {
+pub(super) fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, count: u64) -> Work {
     let rows: Vec<Measurement> = (first..first + count).map(|sequence| row_of(boot, sequence)).collect();
     let batch = batch(boot, first, &rows);
     let decoded = Rows::from_batch(&batch, &Limits::default()).unwrap();

@@ -1,5 +1,6 @@
 //! Does every row end where it belongs, once, whatever an agent, a disk or a twin does?
 
+mod adopt;
 mod disk;
 mod exactly_once;
 mod identity;

@@ -191,6 +191,35 @@ async fn lost_ranges_move_the_cursor_and_frontiers_follow_the_rows() {
 }
 
 #[tokio::test]
+async fn what_is_open_in_a_boot_that_is_over_never_comes_and_is_taken_back_when_it_does() {
+    let world = World::new();
+    let ledgers = || {
+        let small = world.store.small().unwrap();
+        small.ledgers.iter().map(|(_, b, l)| (b.0, l.next_sequence(), l.stored, l.lost)).collect::<Vec<_>>()
+    };
+    let mut agent = world.agent(4).await;
+    agent.batch(batch(4, 3, &[good()])).await;
+    agent.acknowledged(4, 1).await;
+    agent.done().await;
+    assert_eq!(ledgers(), [(4, 1, 1, 0)]);
+    // Still in the buffer: it may come.
+    let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+    agent.hello_with(5, &[(4, 1, 4), (5, 1, 1)]).await;
+    agent.welcome().await;
+    agent.done().await;
+    assert_eq!(ledgers(), [(4, 1, 1, 0)]);
+    let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+    agent.hello_with(5, &[(5, 1, 1)]).await;
+    agent.welcome().await;
+    assert_eq!(ledgers(), [(4, 4, 1, 2)]);
+    agent.batch(batch(4, 1, &[row(NL, slot_now() - 2, 0, 100)])).await;
+    agent.acknowledged(4, 4).await;
+    agent.done().await;
+    assert_eq!(ledgers(), [(4, 4, 2, 1)]);
+    assert_eq!(world.stored().len(), 2);
+}
+
+#[tokio::test]
 async fn what_a_lost_store_had_acknowledged_blocks_nobody() {
     let mut world = World::new();
     for connection in 1..=2 {

@@ -1,0 +1,135 @@
+//! Does taking in what a peer has, in any order and again, give what the peer has, and ledgers that count it?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+use uitwijk_model::{BootId, Record, WallTime};
+use uitwijk_proto::v1::LossReason;
+
+use super::exactly_once::{committer, incoming, row_of};
+use crate::ingest::mailbox::Mailbox;
+use crate::ingest::work::{Lost, Peer, Work};
+use crate::ingest::{Adopted, Adopting, IngestLimits};
+use crate::plans::Plans;
+use crate::store::tests::sealing::{remove_covered, seal_all};
+use crate::store::{ISLANDS_MAX, MemoryStore, Objects, Store};
+use crate::testing::{NOW, TestClock, agent_id, plan, vantage};
+
+type Key = (String, i64, u8);
+
+const BOOTS: std::ops::Range<u64> = 1..3;
+/// Enough for more gaps than a ledger keeps.
+const SEQUENCES: std::ops::Range<u64> = 1..400;
+
+/// What the peer has: of each good key the first row that came.
+fn peer_has() -> Vec<Record> {
+    let mut keys = BTreeSet::new();
+    let mut all = Vec::new();
+    for (boot, sequence) in BOOTS.flat_map(|boot| SEQUENCES.map(move |sequence| (boot, sequence))) {
+        let measurement = row_of(boot, sequence);
+        let key = (measurement.target.to_string(), measurement.slot.0, measurement.attempt);
+        if measurement.target.as_str() != "nobody" && keys.insert(key) {
+            let (agent, vantage) = (agent_id("nl-1"), vantage("NL", "1"));
+            all.push(Record { agent, vantage, boot: BootId(boot), sequence, measurement });
+        }
+    }
+    all.sort_by_key(|record| record.measurement.scheduled);
+    all
+}
+
+fn take_all(store: &Store, records: &[Record], page: usize, turned: usize) -> Adopted {
+    let plans = Arc::new(Plans::fixed(plan(1, 1)));
+    let limits = IngestLimits::default();
+    let mut adopting = Adopting::begin(store.clone(), plans, limits, TestClock::at(NOW)).unwrap();
+    let mut pages: Vec<&[Record]> = records.chunks(page).collect();
+    let at = turned % pages.len();
+    pages.rotate_left(at);
+    pages.into_iter().for_each(|page| adopting.take(page.to_vec()).unwrap());
+    adopting.finish().unwrap()
+}
+
+/// Keys in the store, and rows by boot; each key once.
+fn holds(store: &Store) -> (BTreeSet<Key>, BTreeMap<BootId, u64>) {
+    let (mut keys, mut rows) = (BTreeSet::new(), BTreeMap::new());
+    for accepted in store.recover(WallTime::from_micros(i64::MIN)) {
+        let accepted = accepted.unwrap();
+        for m in &accepted.rows {
+            assert!(keys.insert((m.target.to_string(), m.slot.0, m.attempt)), "stored twice");
+            *rows.entry(accepted.boot).or_default() += 1;
+        }
+    }
+    (keys, rows)
+}
+
+fn check(delivered: &[(u64, u64, u64)], lost: &[(u64, u64, u64)], page: usize, turned: usize, sealed: bool) {
+    let (hot, objects) = (Arc::new(MemoryStore::default()), Objects::memory());
+    let store = Store::joined(hot, objects).unwrap();
+    let peer = Arc::new(Peer { agent: agent_id("nl-1"), vantage: vantage("NL", "1"), mailbox: Mailbox::default() });
+    let (judge, _judged) = mpsc::channel(10_000);
+    let mut ours = committer(store.clone(), judge, 1 << 20);
+    for &(boot, first, count) in delivered {
+        let work = incoming(&peer, &ours.plans, boot, first, count);
+        ours.commit(vec![work]).unwrap();
+    }
+    for &(boot, first_sequence, count) in lost {
+        let (peer, boot, reason) = (peer.clone(), BootId(boot), LossReason::Forgotten);
+        ours.commit(vec![Work::Lost(Lost { peer, boot, first_sequence, count, reason, arrived: NOW })]).unwrap();
+    }
+    if sealed {
+        seal_all(&store, 50);
+        remove_covered(&store);
+    }
+    let (before, theirs) = (holds(&store).0, peer_has());
+    let wanted: BTreeSet<Key> =
+        theirs.iter().map(|r| &r.measurement).map(|m| (m.target.to_string(), m.slot.0, m.attempt)).collect();
+    let done = take_all(&store, &theirs, page, turned);
+    assert_eq!(done.stored, wanted.difference(&before).count() as u64);
+    assert_eq!(done.refused, BTreeMap::new());
+    let (keys, rows) = holds(&store);
+    assert_eq!(keys, wanted.union(&before).cloned().collect());
+    let ledgers = store.small().unwrap().ledgers;
+    for (_, boot, ledger) in &ledgers {
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!(ledger.stored, rows.get(boot).copied().unwrap_or(0), "{boot}");
+        let gaps = ledger.open_parts(1..ledger.end_sequence()).len();
+        assert!(gaps <= ISLANDS_MAX / 2, "{gaps} gaps are left");
+    }
+    assert_eq!(take_all(&store, &theirs, page, 0).stored, 0, "again, it changes nothing");
+    assert_eq!(holds(&store).0, keys);
+    assert_eq!(store.small().unwrap().ledgers, ledgers);
+    assert_eq!(store.examine().unwrap().told, Vec::<String>::new());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_was_there_before_the_peers_rows_are_there_once(
+        delivered in prop::collection::vec((BOOTS, SEQUENCES, 1u64..60), 0..12),
+        lost in prop::collection::vec((BOOTS, SEQUENCES, 1u64..60), 0..4),
+        page in 1usize..700,
+        turned in 0usize..100,
+        sealed in any::<bool>(),
+    ) {
+        check(&delivered, &lost, page, turned, sealed);
+    }
+}
+
+#[test]
+fn rows_that_nobody_may_store_are_refused_and_counted() {
+    let store = Store::over(Arc::new(MemoryStore::default()));
+    let record = |sequence| Record {
+        agent: agent_id("nl-1"),
+        vantage: vantage("NL", "1"),
+        boot: BootId(1),
+        sequence,
+        measurement: row_of(1, sequence),
+    };
+    let records: Vec<Record> = (1..8).map(record).collect();
+    let unknown = records.iter().filter(|record| record.measurement.target.as_str() == "nobody").count() as u64;
+    let done = take_all(&store, &records, 100, 0);
+    assert_eq!((done.rows, done.stored, done.written_off), (7, 7 - unknown, 0));
+    assert_eq!(done.refused, [("unknown_target", unknown)].into());
+}
