@@ -224,14 +224,16 @@ impl Owner {
 
     fn answer(&mut self, request: reading::ReadRequest) {
         let collector = request.collector.as_str();
+        // Records of memory get other numbers when a disk comes back, and a question may be on its way then.
+        let place = request.place.filter(|_| request.epoch == self.shared.epoch());
         let (ledger, shelf) = (&mut self.ledger, &self.shelf);
         if request.ahead {
-            let mut place = request.place.unwrap_or_else(|| reading::at_the_end(ledger, shelf));
+            let mut place = place.unwrap_or_else(|| reading::at_the_end(ledger, shelf));
             let delivery = reading::read_ahead(ledger, shelf, collector, &mut place, request.limits);
             let _ = request.reply.send((place, delivery));
             return;
         }
-        let mut place = request.place.unwrap_or_else(|| reading::rewind(ledger, shelf, collector));
+        let mut place = place.unwrap_or_else(|| reading::rewind(ledger, shelf, collector));
         let (delivery, lost) = reading::read_next(ledger, shelf, collector, &mut place, request.limits);
         let _ = request.reply.send((place, delivery));
         if lost > 0 {

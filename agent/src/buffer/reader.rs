@@ -61,7 +61,7 @@ impl Reader {
     async fn ask(&mut self, limits: Limits) -> Option<Delivery> {
         let (reply, answer) = oneshot::channel();
         let (collector, place, ahead) = (self.collector.clone(), self.place, self.ahead);
-        let request = ReadRequest { collector, place, ahead, limits, reply };
+        let request = ReadRequest { collector, place, epoch: self.epoch, ahead, limits, reply };
         self.shared.inbox.request(self.id, request);
         // A buffer that closes drops the question unanswered.
         let (place, delivery) = answer.await.ok()?;

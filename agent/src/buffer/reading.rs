@@ -45,6 +45,8 @@ pub(super) struct ReadRequest {
     pub(super) collector: String,
     /// `None` starts over: at the cursor, or ahead at the end.
     pub(super) place: Option<Place>,
+    /// When the reader was told last that places are void. One of before is void, though its reader does not know yet.
+    pub(super) epoch: u64,
     /// Looks ahead of what waits.
     pub(super) ahead: bool,
     pub(super) limits: Limits,

@@ -182,6 +182,7 @@ async fn disks_that_take_no_writes_are_waited_for() -> anyhow::Result<()> {
     small.remount("rw")?;
     until_ready(admin, true, "the disk takes writes again").await?;
     stage.measured("nl-1", 64).await?;
-    stage.balance().await?;
+    let comparisons = stage.balance().await?;
+    assert!(comparisons.values().all(|c| c.gone == 0), "memory had room for all: {comparisons:#?}");
     stage.end().await
 }

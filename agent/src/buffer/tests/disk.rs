@@ -3,6 +3,12 @@
 use std::fs;
 
 use super::*;
+use crate::buffer::inbox::{Chunk, Work};
+use crate::buffer::ledger::Ledger;
+use crate::buffer::open::begin_boot;
+use crate::buffer::owner::Owner;
+use crate::buffer::reading::{Limits, Place, ReadRequest};
+use crate::buffer::shelf::Shelf;
 use crate::buffer::{Health, OpenError};
 
 #[tokio::test]
@@ -197,6 +203,48 @@ async fn without_a_disk_the_buffer_is_in_memory_until_there_is_one() {
     assert_eq!(received.rows.iter().filter(|(boot, _)| *boot == old).count(), 7);
     let fresh: Vec<u64> = received.rows.iter().filter(|(boot, _)| *boot == buffer.boot()).map(|row| row.1).collect();
     assert_eq!(fresh, [21, 22, 23, 24, 25]);
+}
+
+/// The owner of a buffer in memory, whose turns are made by hand.
+fn owner_in_memory(options: BufferOptions) -> Owner {
+    let (mut shelf, mut ledger) = (Shelf::in_memory(), Ledger::default());
+    begin_boot(&mut shelf.head, &mut ledger, BootId(7), &options.collectors);
+    shelf.head.positions = options.collectors.iter().map(|name| (name.clone(), 1)).collect();
+    Owner::new(options, BootId(7), None, shelf, ledger)
+}
+
+/// A turn with the next measurement and a question.
+fn turn(owner: &mut Owner, sequence: u64, place: Option<Place>) -> (Place, Option<Delivery>) {
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    let limits = Limits { rows_max: 100, bytes_max: 1 << 20 };
+    let request = ReadRequest { collector: "col-nl".to_owned(), place, epoch: 0, ahead: false, limits, reply };
+    let chunk = Chunk { first: sequence, rows: measurements(1) };
+    let next = Some(sequence + 1);
+    owner.turn(Work { chunks: [chunk].into(), next, requests: vec![request], ..Work::default() });
+    answer.try_recv().expect("an answer")
+}
+
+#[test]
+fn a_question_that_was_on_its_way_when_a_disk_came_back_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path(), &["col-nl"]);
+    options.faults.set_full(true);
+    let disk = options.faults.clone();
+    let mut owner = owner_in_memory(options);
+    let mut place = None;
+    for sequence in 1..=20 {
+        let (reached, delivery) = turn(&mut owner, sequence, place);
+        assert!(matches!(delivery, Some(Delivery::Batch(batch)) if batch.first_sequence == sequence));
+        place = Some(reached);
+        let acknowledged = [(("col-nl".to_owned(), BootId(7)), sequence + 1)].into();
+        owner.turn(Work { acknowledged, ..Work::default() });
+    }
+    disk.set_full(false);
+    owner.retry_at = owner.now();
+    // The record of this measurement has a lower number on the disk than those before it had in memory.
+    let (_, delivery) = turn(&mut owner, 21, place);
+    assert_eq!(owner.health, Health::Disk);
+    assert!(matches!(&delivery, Some(Delivery::Batch(batch)) if batch.first_sequence == 21), "{delivery:?}");
 }
 
 #[test]
