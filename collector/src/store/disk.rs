@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fjall::{
@@ -19,7 +20,7 @@ use uitwijk_model::Clock;
 use super::error::reason;
 use super::format;
 use super::hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
-use super::whole::open_whole;
+use super::whole::{open_whole, sync_names};
 use super::{OpenError, StoreError};
 
 /// How fjall is set up.
@@ -53,6 +54,28 @@ struct Open {
     database: Database,
     batches: Keyspace,
     small: Keyspace,
+    blobs: Blobs,
+}
+
+/// The folder of the files that values are kept in, apart from their keys. fjall syncs each file and not the folder, which is left to
+/// the file system: ext4, XFS and btrfs keep the name of a new file with its sync. On others it must be done here, with the next
+/// group; between the two a power cut could take a file away that the database already counts on.
+struct Blobs {
+    dir: PathBuf,
+    /// When a name was last added or taken away, as far as it was synced.
+    synced: Mutex<Option<SystemTime>>,
+}
+
+impl Blobs {
+    fn sync(&self) -> std::io::Result<()> {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = std::fs::metadata(&self.dir).and_then(|about| about.modified()).ok();
+        if changed.is_some() && *synced != changed {
+            sync_names(&self.dir)?;
+            *synced = changed;
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for DiskStore {
@@ -113,7 +136,8 @@ impl Open {
             KeyspaceCreateOptions::default().manual_journal_persist(true).with_kv_separation(Some(separated))
         })?;
         let small = database.keyspace("small", || KeyspaceCreateOptions::default().manual_journal_persist(true))?;
-        Ok(Self { database, batches, small })
+        let blobs = Blobs { dir: batches.path().join("blobs"), synced: Mutex::default() };
+        Ok(Self { database, batches, small, blobs })
     }
 
     fn write(&self, writes: &Writes, clock: &dyn Clock) -> fjall::Result<WriteTimes> {
@@ -131,6 +155,7 @@ impl Open {
         batch.commit()?;
         let written = clock.elapsed();
         self.database.persist(PersistMode::SyncData)?;
+        self.blobs.sync()?;
         let synced = clock.elapsed();
         Ok(WriteTimes { total: synced.since(began), sync: synced.since(written) })
     }

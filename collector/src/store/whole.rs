@@ -40,7 +40,7 @@ pub(crate) fn make_folder(dir: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a folder survive a power cut. A folder that may not be read is somebody else's, and so are its names.
-fn sync_names(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_names(folder: &Path) -> io::Result<()> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match File::open(here) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

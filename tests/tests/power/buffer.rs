@@ -221,12 +221,12 @@ fn check(cut: &Cut<'_>) -> anyhow::Result<()> {
 
 #[test]
 fn what_was_buffered_outlives_the_power() -> anyhow::Result<()> {
-    let story = Story { name: "buffer", child: "buffer::child", lives: 3, share: 1.0, every: 1 };
+    let story = Story { name: "buffer", child: "buffer::child", lives: 2, share: 1.0, kind: "", every: 1 };
     story.play(check)
 }
 
 #[test]
 fn what_expired_before_the_power_went_is_told_and_no_more() -> anyhow::Result<()> {
-    let story = Story { name: "small buffer", child: "buffer::small_child", lives: 2, share: 1.0, every: 4 };
+    let story = Story { name: "small buffer", child: "buffer::small_child", lives: 2, share: 1.0, kind: "", every: 4 };
     story.play(check)
 }

@@ -25,6 +25,8 @@ pub(crate) struct Story<'a> {
     pub(crate) lives: u64,
     /// The cuts by chance, as a share of the usual number.
     pub(crate) share: f64,
+    /// The name of the folders in which the sync of a new file keeps its name; empty for none.
+    pub(crate) kind: &'static str,
     /// Of the moments at which something became safe, each so many-th is looked at.
     pub(crate) every: usize,
 }
@@ -58,7 +60,7 @@ impl Story<'_> {
         let (mut dir, mut said) = (home.path().join("0"), Vec::new());
         std::fs::create_dir(&dir)?;
         for life in 0..self.lives {
-            let before = Disk::of(&dir)?;
+            let before = Disk::of(&dir, self.kind)?;
             let calls = record(self.child, &dir, &[(LIFE, life.to_string())])?;
             dir = home.path().join((life + 1).to_string());
             let mut played =

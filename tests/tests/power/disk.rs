@@ -7,7 +7,8 @@
 //!
 //! This is what POSIX promises, and no more: the sync of a file does not keep its name, a sync of one folder says nothing
 //! of another, what was not synced reaches the disk in any order, 512 bytes at a time. File systems are kinder than that, each in
-//! its own way, and a product that lives on all of them must not lean on it.
+//! its own way, and a product that lives on all of them must not lean on it. Where it does, in one folder of fjall, a story says so: there
+//! the sync of a new file keeps its name, as ext4, XFS and btrfs do.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -51,6 +52,8 @@ pub(crate) struct Disk {
     /// For each sync that runs, how many calls had taken effect when it began.
     syncs: HashMap<u64, usize>,
     calls: usize,
+    /// The sync of a new file in a folder of this name keeps its name, too.
+    kind: &'static str,
     /// Counts the changes of what is synced.
     changes: u64,
 }
@@ -97,8 +100,9 @@ struct Content {
 
 impl Disk {
     /// A folder as it is, all of it synced.
-    pub(crate) fn of(root: &Path) -> anyhow::Result<Self> {
-        let mut disk = Self { nodes: Vec::new(), places: HashMap::new(), syncs: HashMap::new(), calls: 0, changes: 1 };
+    pub(crate) fn of(root: &Path, kind: &'static str) -> anyhow::Result<Self> {
+        let (places, syncs) = (HashMap::new(), HashMap::new());
+        let mut disk = Self { nodes: Vec::new(), places, syncs, calls: 0, kind, changes: 1 };
         disk.load(root)?;
         Ok(disk)
     }
@@ -164,11 +168,28 @@ impl Disk {
                 let began = self.syncs.remove(sync).context("a sync ended that never began")?;
                 if let Some(&place) = self.places.get(node) {
                     self.changes += u64::from(self.nodes[place].sync(began));
+                    self.be_kind(place);
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps the names in kind folders up to that of a file which was synced.
+    fn be_kind(&mut self, file: usize) {
+        let named = |node: &Node| match node {
+            Node::Folder(folder) => folder.now.get(self.kind).copied(),
+            Node::File(_) => None,
+        };
+        for place in self.nodes.iter().filter_map(named).collect::<Vec<_>>() {
+            let Node::Folder(folder) = &mut self.nodes[place] else { continue };
+            let is_its = |(_, naming): &(usize, Naming)| matches!(naming, Naming::Put(_, of) if *of == file);
+            if let Some(at) = folder.pending.iter().position(is_its) {
+                folder.pending.drain(..=at).for_each(|(_, naming)| naming.apply(&mut folder.synced));
+                self.changes += 1;
+            }
+        }
     }
 
     fn name(&mut self, folder: u64, naming: Naming) -> anyhow::Result<()> {
@@ -369,7 +390,7 @@ mod tests {
     fn disk() -> (tempfile::TempDir, Disk) {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("old"), vec![b'o'; 1024]).unwrap();
-        let mut disk = Disk::of(home.path()).unwrap();
+        let mut disk = Disk::of(home.path(), "").unwrap();
         let number = |path: &Path| fs::metadata(path).unwrap().ino();
         let (root, old, new) = (number(home.path()), number(&home.path().join("old")), u64::MAX);
         let write = |node, at, byte| Call::Write { node, at, bytes: vec![byte; 1024].into() };

@@ -63,6 +63,6 @@ fn check(cut: &Cut<'_>) -> anyhow::Result<()> {
 
 #[test]
 fn what_was_published_outlives_the_power() -> anyhow::Result<()> {
-    let story = Story { name: "verdict log", child: "log::child", lives: 2, share: 1.0, every: 1 };
+    let story = Story { name: "verdict log", child: "log::child", lives: 2, share: 1.0, kind: "", every: 1 };
     story.play(check)
 }

@@ -11,6 +11,8 @@
 //! Chances come from a seed that is printed; `POWER_SEED=n` plays it again. What threads of the process do when is theirs, so
 //! what failed is kept. `POWER_CUTS=10000` cuts more often.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod buffer;
 mod cuts;
 mod disk;

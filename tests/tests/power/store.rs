@@ -188,12 +188,13 @@ fn check(cut: &Cut<'_>) -> anyhow::Result<()> {
 
 #[test]
 fn what_was_stored_outlives_the_power() -> anyhow::Result<()> {
-    let story = Story { name: "store", child: "store::child", lives: 2, share: 1.0, every: 1 };
+    let story = Story { name: "store", child: "store::child", lives: 2, share: 1.0, kind: "blobs", every: 1 };
     story.play(check)
 }
 
 #[test]
 fn tables_that_were_written_out_outlive_the_power() -> anyhow::Result<()> {
-    let story = Story { name: "large store", child: "store::large_child", lives: 2, share: 0.3, every: 3 };
+    let story =
+        Story { name: "large store", child: "store::large_child", lives: 2, share: 0.3, kind: "blobs", every: 3 };
     story.play(check)
 }

@@ -97,12 +97,23 @@ impl Objects {
     /// Several stretches of bytes of a file; neighbours are fetched together.
     pub(in crate::store) fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let (store, at, wanted) = (self.store.clone(), Path::from(path), ranges.to_vec());
-        let got = wait(async move { store.get_ranges(&at, &wanted).await })?.map_err(|e| read_error(path, &e))?;
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        let asking = async move {
+            let got = store.get_ranges(&at, &wanted).await;
+            // A store says in its own way that a file ends before a range begins; how long the file is, it says for certain.
+            let is_short = got.is_err() && store.head(&at).await.is_ok_and(|found| found.size < end);
+            (got, is_short)
+        };
+        let (got, is_short) = wait(asking)?;
+        if is_short {
+            return Err(too_short(path));
+        }
+        let got = got.map_err(|e| read_error(path, &e))?;
         let complete = got.len() == ranges.len()
             && got.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start);
         match complete {
             true => Ok(got),
-            false => Err(StoreError::Damaged(format!("hour's file {path} is shorter than it was written"))),
+            false => Err(too_short(path)),
         }
     }
 
@@ -136,6 +147,10 @@ impl Objects {
         };
         wait(listing)?.map_err(|e| StoreError::Read(format!("{folder}: {e}")))
     }
+}
+
+fn too_short(path: &str) -> StoreError {
+    StoreError::Damaged(format!("hour's file {path} is shorter than it was written"))
 }
 
 /// A file that is gone is damage of the store; whatever else fails may work at the next try.

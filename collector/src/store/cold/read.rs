@@ -83,6 +83,9 @@ impl Numbers {
 impl ColdFile {
     /// Reads the footer. Columns are numbered by their names.
     pub(super) fn open(objects: &Objects, path: &str, size: u64, names: &[&str]) -> Result<Self, StoreError> {
+        if size == 0 {
+            return Err(damaged(path, &ParquetError::EOF("a file without a byte".to_owned())));
+        }
         let mut tail = FOOTER_BYTES.min(size);
         let meta = loop {
             let bytes = objects.range(path, size - tail..size)?;

@@ -8,7 +8,7 @@ use uitwijk_model::{
 
 use super::sealing::{HOW, remove_covered, seal_all};
 use super::{EVER, all_rows, in_memory_with, stored, write};
-use crate::store::{Filter, Hour, Part, Store, StoreError};
+use crate::store::{Filter, Hour, MemoryStore, Objects, Part, Store, StoreError};
 use crate::testing::{NOW, row, slot_now};
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -177,6 +177,25 @@ fn what_is_no_file_of_ours_is_damage_and_its_neighbours_are_read() {
         let read: Result<Vec<_>, StoreError> = store.recover(EVER.0).collect();
         assert!(!read.unwrap().is_empty(), "byte {at}");
     }
-    objects.put(&paths[1], good[..good.len() - 1].to_vec()).unwrap();
-    assert_eq!(all_rows(&store).len(), 1, "cut short");
+    for left in [good.len() - 1, good.len() / 2, 1, 0] {
+        objects.put(&paths[1], good[..left].to_vec()).unwrap();
+        assert_eq!(all_rows(&store).len(), 1, "cut short to {left}");
+    }
+}
+
+#[test]
+fn a_file_of_a_folder_that_is_cut_short_is_damage_and_its_neighbours_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store =
+        Store::joined(std::sync::Arc::new(MemoryStore::default()), Objects::folder(dir.path()).unwrap()).unwrap();
+    let near = |hours: i64| row("a/x@NL", slot_now() - hours * 360, 0, 5);
+    write(&store, &[stored("nl-1", 1, &[near(0)]), stored("nl-1", 2, &[near(1)])]);
+    seal_all(&store, 100);
+    remove_covered(&store);
+    let path = dir.path().join(&store.cold.objects().list("collector=c/measurements").unwrap()[0]);
+    let good = std::fs::read(&path).unwrap();
+    for left in [good.len() - 1, good.len() / 2, 1, 0] {
+        std::fs::write(&path, &good[..left]).unwrap();
+        assert_eq!(all_rows(&store).len(), 1, "cut short to {left}");
+    }
 }
