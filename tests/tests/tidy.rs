@@ -97,6 +97,7 @@ fn in_its_crate(name: &str) -> &str {
         "collector/judge/",
         "collector/replay/",
         "collector/scenario/",
+        "tests/fuzz/",
         "tests/peers/",
         "tests/sim/",
         "proto/model/",
@@ -139,6 +140,7 @@ fn versions_are_written_once() {
         "proto/identity",
         "proto/telemetry",
         "tests",
+        "tests/fuzz",
         "tests/peers",
     ];
     let mut wrong = Vec::new();

@@ -15,6 +15,8 @@
 //! order of record, cursor and removal no one could read off the code.
 
 mod directory;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbox;
 mod ledger;
 mod open;

@@ -107,7 +107,8 @@ fn boot_of(entry: BootEntry) -> Option<Boot> {
         let account = Account { cursor: entry.cursor, settled, gaps, offered: entry.cursor };
         accounts.insert(entry.collector, account);
     }
-    let sane = entry.next >= 1 && accounts.values().all(|account| (1..=entry.next).contains(&account.cursor));
+    let sane =
+        entry.next >= 1 && entry.base <= entry.next && accounts.values().all(|account| is_sane(account, entry.next));
     let boot = Boot {
         ordinal: entry.ordinal,
         id: BootId(entry.boot),
@@ -117,6 +118,18 @@ fn boot_of(entry: BootEntry) -> Option<Boot> {
         dirty: false,
     };
     sane.then_some(boot)
+}
+
+/// Whether an account says what it can say of a boot whose next sequence this is.
+fn is_sane(account: &Account, next: u64) -> bool {
+    let settled = account.settled.iter().try_fold(0u64, |sum, &count| sum.checked_add(count));
+    let mut from = account.cursor;
+    let in_order = account.gaps.iter().all(|gap| {
+        let fits = from <= gap.first && gap.first < gap.end && gap.end <= next;
+        from = gap.end;
+        fits
+    });
+    (1..=next).contains(&account.cursor) && settled.is_some_and(|count| count < account.cursor) && in_order
 }
 
 /// One boot, as its entry in the store.
