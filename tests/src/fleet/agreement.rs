@@ -97,17 +97,20 @@ pub async fn verdicts(channel: Channel) -> anyhow::Result<BTreeMap<String, Verdi
 }
 
 /// What two collectors must agree on. The name of an episode says where its first revision began, by what was in then; that may differ.
-type Said = (String, i64, Option<i64>, i32, i32, i32, String);
+pub type Said = (String, i64, Option<i64>, i32, i32, i32, String);
 
-fn said(set: &[Verdict]) -> BTreeSet<Said> {
+/// What verdicts say.
+pub fn said<'a>(set: impl IntoIterator<Item = &'a Verdict>) -> BTreeSet<Said> {
     let one = |v: &Verdict| {
         let evidence = v.evidence_hash.clone();
         (v.service.clone(), v.from_us, v.to_us, v.need, v.cause, v.execution, evidence)
     };
-    set.iter().map(one).collect()
+    set.into_iter().map(one).collect()
 }
 
-fn is_final(v: &Verdict) -> bool {
+/// Whether nothing more is expected of a verdict.
+#[must_use]
+pub fn is_final(v: &Verdict) -> bool {
     v.to_us.is_some() && matches!(v.kind(), RevisionKind::Final | RevisionKind::Revised)
 }
 
@@ -120,6 +123,6 @@ pub fn equal_finals(sets: &[Vec<Verdict>]) -> anyhow::Result<Vec<Verdict>> {
     let same = sets.windows(2).all(|pair| said(&pair[0]) == said(&pair[1]));
     match sets.first() {
         Some(first) if all_final && same => Ok(first.clone()),
-        _ => bail!("they say {:#?}", sets.iter().map(|set| said(set)).collect::<Vec<_>>()),
+        _ => bail!("they say {:#?}", sets.iter().map(said).collect::<Vec<_>>()),
     }
 }

@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use uitwijk_collector::balance::ask::Holdings;
+use uitwijk_collector::balance::ask::{Holdings, Rows};
 use uitwijk_collector::balance::{Account, Begun, Bounds, Comparison};
 use uitwijk_model::{BootId, Millis};
 use uitwijk_proto::v1;
@@ -108,6 +108,10 @@ impl Stage {
         let held = self.holdings(collector).await?;
         let sums = held.accounts.iter().find(|account| account.boot == boot.0).map(Account::sums).unwrap_or_default();
         Ok(sums.stored + sums.duplicate)
+    }
+
+    pub(crate) async fn rows(&self, collector: &str) -> anyhow::Result<Rows> {
+        agreement::rows(self.fleet.channel(collector, "viewer").await?).await
     }
 
     /// Everything that the agents recorded so far.

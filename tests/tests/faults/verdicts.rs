@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uitwijk_model::WallTime;
 use uitwijk_proto::v1::{Need, Verdict};
-use uitwijk_tests::fleet::agreement;
+use uitwijk_tests::fleet::agreement::{self, is_final, said};
 
 use super::stage::{Stage, until};
 
@@ -37,7 +37,7 @@ pub(crate) async fn says_what(
     until("one collector says what the other does", async || {
         let mut theirs = verdicts(stage, another).await?;
         theirs.retain(|_, verdict| verdict.from_us < before.as_micros());
-        let (ours, wanted) = (said(&verdicts(stage, collector).await?), said(&theirs));
+        let (ours, wanted) = (said(verdicts(stage, collector).await?.values()), said(theirs.values()));
         if !theirs.is_empty() && theirs.values().all(is_final) && wanted.is_subset(&ours) {
             return Ok(Some(wanted.len()));
         }
