@@ -11,7 +11,7 @@ use uitwijk_model::Millis;
 use uitwijk_tests::demo::story::Outage;
 use uitwijk_tests::demo::{self, DemoOptions};
 use uitwijk_tests::fleet::{self, clock, prepare};
-use uitwijk_tests::load::LoadOptions;
+use uitwijk_tests::load::Load;
 use uitwijk_tests::world::tls::SiteCertificate;
 use uitwijk_tests::world::{World, WorldOptions, control};
 
@@ -42,21 +42,10 @@ enum Command {
         #[arg(long, default_value_os_t = std::env::temp_dir().join("uitwijk-demo"))]
         dir: PathBuf,
     },
-    /// Loads a collector with simulated agents and prints one line of figures.
-    Load {
-        /// Simulated agents, 1 to 10000.
-        #[arg(long, default_value_t = 6)]
-        agents: u32,
-        /// Targets that each measures in each slot of 100 ms.
-        #[arg(long, default_value_t = 5000)]
-        targets: u32,
-        /// How long to send.
-        #[arg(long, default_value = "10s")]
-        lasting: Millis,
-        /// Rows in a batch, 1 to 8192.
-        #[arg(long, default_value_t = 500)]
-        rows: u32,
-    },
+    /// Measures what agents and collectors take under load, and prints a line per
+    /// figure.
+    #[command(subcommand)]
+    Load(Load),
     /// Writes certificates, plan and configurations for the containers of
     /// deploy/compose into a new directory.
     Prepare {
@@ -120,9 +109,7 @@ fn main() -> ExitCode {
         }
         Command::Uitwijk(rest) => uitwijk_collector::ops::main(rest.named("uitwijk")),
         Command::Demo { outage, slot, exit, dir } => play(outage, slot, exit, dir),
-        Command::Load { agents, targets, lasting, rows } => {
-            ended("load a collector", load(agents, targets, lasting, rows))
-        }
+        Command::Load(what) => ended("measure", load(&what)),
         Command::Prepare { dir, slot } => ended("prepare the fleet", prepare::prepare(&dir, slot.into())),
         Command::Targets { dir, slot, first_port, control_port } => {
             ended("serve the targets", targets(&dir, slot, first_port, control_port))
@@ -140,14 +127,10 @@ fn ended(what: &str, result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-fn load(agents: u32, targets: u32, lasting: Millis, rows: u32) -> anyhow::Result<()> {
+fn load(what: &Load) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let (binary, lasting) = (fleet::own_binary()?, lasting.into());
-    let options = LoadOptions { agents, targets, lasting, rows, binary, dir: dir.path().to_owned() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let figures = runtime.block_on(uitwijk_tests::load::run(&options))?;
-    println!("{}", figures.line(&options));
-    Ok(())
+    runtime.block_on(uitwijk_tests::load::run(what, dir.path(), &fleet::own_binary()?))
 }
 
 fn targets(dir: &Path, slot: Millis, first_port: u16, control_port: u16) -> anyhow::Result<()> {

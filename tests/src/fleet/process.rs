@@ -95,6 +95,14 @@ impl Process {
     /// # Errors
     /// When it ends before, or does not say so in time; the message has the end of its log.
     pub async fn ready(&mut self) -> anyhow::Result<Ready> {
+        self.ready_within(READY_TIME_MAX).await
+    }
+
+    /// The same with a time of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ready_within(&mut self, most: Duration) -> anyhow::Result<Ready> {
         let path = self.program.ready_file();
         let poll = async {
             loop {
@@ -107,10 +115,10 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        match tokio::time::timeout(READY_TIME_MAX, poll).await {
+        match tokio::time::timeout(most, poll).await {
             Ok(ready) => ready,
             Err(_) => bail!(
-                "{} did not become ready within {READY_TIME_MAX:?}:\n{}",
+                "{} did not become ready within {most:?}:\n{}",
                 self.program.name,
                 log_end(&self.program.log_file())
             ),

@@ -1,161 +1,199 @@
-//! What do simulated agents send?
+//! What does one simulated agent send, batch after batch?
+//!
+//! ```text
+//!   live          slot 7: a b c   slot 8: a b c ...              each when it was measured
+//!   late          of slots two hours back, one batch for every tenth of a live one, with sequences of their own
+//!   duplicates    what went out already, in turns as a torn stream repeats it (same sequences) and as a restored buffer does (new ones)
+//! ```
+//!
+//! A heartbeat after each slot says how far the agent is complete; with late batches under way that is two hours back.
 
-use std::fmt::Write as _;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use uitwijk_model::{
-    BootId, Elapsed, Measurement, Millis, Observer, Outcome, Phases, Region, ServedBy, Slot, SlotLength, TargetId,
-    WallTime, Zone,
-};
-use uitwijk_proto::columns;
-use uitwijk_proto::v1::{Batch, Books, Columns, Compression, Heartbeat};
+use bytes::Bytes;
+use uitwijk_model::{BootId, Millis, Slot, WallTime};
+use uitwijk_proto::v1::{Batch, Books, Compression, Heartbeat};
 
-/// Endpoints of one service; each has three targets.
-const ENDPOINTS_PER_SERVICE: u32 = 10;
-const TARGETS_PER_ENDPOINT: u32 = 3;
-/// The shortest slot there is: a hundred times the contract's rate from the same number of targets, with every length of time
-/// in the policy a hundredth.
-const SLOT_MS: u64 = 100;
+use super::shape::{Noise, Shape};
 
-/// How many of what.
-#[derive(Debug)]
-pub(super) struct Shape {
-    agents: u32,
-    endpoints: u32,
-    /// The rows of one slot, cut into batches; times of slot 0.
-    slot_batches: Vec<Columns>,
-    slot: SlotLength,
+/// How far back late measurements lie.
+const LATE: Millis = Millis::from_secs(2 * 3600);
+/// Batches of one agent that may be sent again.
+const REMEMBERED: usize = 64;
+
+/// What goes out beside live measurements, each in hundredths of those.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mix {
+    pub(super) duplicates: u32,
+    pub(super) late: u32,
 }
 
-impl Shape {
-    pub(super) fn new(agents: u32, targets: u32, rows: u32) -> anyhow::Result<Self> {
-        anyhow::ensure!((1..=10_000).contains(&agents), "{agents} agents are out of range: 1 to 10000");
-        anyhow::ensure!((1..=8192).contains(&rows), "{rows} rows in a batch are out of range: 1 to 8192");
-        let endpoints = targets.div_ceil(TARGETS_PER_ENDPOINT).max(1);
-        let slot = SlotLength::new(Millis(SLOT_MS))?;
-        let mut shape = Self { agents, endpoints, slot_batches: Vec::new(), slot };
-        let measurements = shape.one_slot();
-        shape.slot_batches = measurements.chunks(rows as usize).map(columns::encode).collect();
-        Ok(shape)
-    }
+/// A measure of batches of which one is due after every so many.
+#[derive(Debug, Default)]
+struct Share(u32);
 
-    pub(super) fn agent_name(agent: u32) -> String {
-        format!("load-{agent}")
-    }
-
-    /// A plan with so many agents and targets; nothing is ever probed at its addresses.
-    pub(super) fn plan_yaml(&self) -> String {
-        let mut plan = format!("name: load\nrevision: 1\nslot: {}\nregions:\n", self.slot.millis());
-        for region in crate::world::REGIONS {
-            let _ = writeln!(plan, "  {region}: [1, 2, 3]");
+impl Share {
+    /// Whether another is due after one more live batch.
+    const fn is_due(&mut self, percent: u32) -> bool {
+        self.0 += percent;
+        let due = self.0 >= 100;
+        if due {
+            self.0 -= 100;
         }
-        plan.push_str("agents:\n");
-        for agent in 0..self.agents {
-            let region = crate::world::REGIONS[agent as usize % 2];
-            let zone = crate::world::ZONES[agent as usize / 2 % 3];
-            let _ = writeln!(plan, "  {}: {region}/{zone}", Self::agent_name(agent));
-        }
-        plan.push_str("services:\n");
-        for endpoint in 0..self.endpoints {
-            if endpoint % ENDPOINTS_PER_SERVICE == 0 {
-                let service = endpoint / ENDPOINTS_PER_SERVICE;
-                let _ = writeln!(
-                    plan,
-                    "  s{service}:\n    title: Service {service}\n    class: webservice\n    active_region: NL\n    endpoints:"
-                );
-            }
-            let _ = writeln!(
-                plan,
-                "      e{endpoint}: {{ probe: {{ http: {{}} }}, regional: {{ NL: \"https://nl.invalid/\", \
-                 IE: \"https://ie.invalid/\" }}, global: \"https://public.invalid/\" }}"
-            );
-        }
-        plan.push_str(&crate::fleet::plan::policy_yaml(SLOT_MS));
-        plan
-    }
-
-    fn one_slot(&self) -> Vec<Measurement> {
-        let mut rows = Vec::new();
-        for endpoint in 0..self.endpoints {
-            let service = endpoint / ENDPOINTS_PER_SERVICE;
-            for (place, served) in [("NL", "NL"), ("IE", "IE"), ("public", "NL")] {
-                let n = u64::try_from(rows.len()).unwrap_or(0);
-                let scheduled = WallTime::from_micros(i64::try_from(n % SLOT_MS * 1000).unwrap_or(0));
-                rows.push(Measurement {
-                    target: TargetId::from_wire(&format!("s{service}/e{endpoint}@{place}")),
-                    slot: Slot(0),
-                    attempt: 0,
-                    scheduled,
-                    started: WallTime::from_micros(scheduled.as_micros() + 150),
-                    outcome: Outcome::Up,
-                    total: Some(Elapsed::from_micros(90_000 + n * 7919 % 60_000)),
-                    phases: phases(n),
-                    http_status: Some(200),
-                    served: Region::new(served).ok().map(|region| ServedBy { region, zone: Zone::new("1").ok() }),
-                    hops: Vec::new(),
-                    certificate_expires: None,
-                    observer: Observer { controls_seen: 3, ..Observer::default() },
-                });
-            }
-        }
-        rows
+        due
     }
 }
 
-/// Times that differ from row to row as real ones do, so that columns do not shrink to nothing.
-fn phases(n: u64) -> Phases {
-    let us = |base: u64, spread: u64| Some(Elapsed::from_micros(base + n.wrapping_mul(2_654_435_761) % spread));
-    Phases {
-        dns: us(4000, 6000),
-        connect: us(1500, 900),
-        tls: us(6000, 2000),
-        send: us(20, 40),
-        wait: us(70_000, 50_000),
-        transfer: us(2000, 3000),
-    }
+/// When an agent began, and how fast it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Each batch when it was measured, from this slot on.
+    Live(Slot),
+    /// As fast as the collector takes them: what was measured in these slots.
+    Kept(Slot, Slot),
 }
 
-/// What one agent sends, batch after batch.
+/// What one agent sends.
 #[derive(Debug)]
 pub(super) struct Traffic {
     shape: Arc<Shape>,
-    boot: BootId,
-    slot: Slot,
-    /// Next of the slot's batches.
-    next: usize,
+    pub(super) boot: BootId,
+    pace: Pace,
+    mix: Mix,
+    noise: Noise,
     sequence: u64,
+    live: Place,
+    late: Place,
+    duplicates: Share,
+    lates: Share,
+    /// What comes before the next live batch.
+    extra: VecDeque<Batch>,
+    sent: VecDeque<(Bytes, u32, u64)>,
+    again: u64,
     heartbeat_due: bool,
+    /// Measurements of which none was sent before.
+    pub(super) fresh: u64,
+    /// All that were sent.
+    pub(super) total: u64,
+}
+
+/// A batch of a slot.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    slot: Slot,
+    batch: usize,
+}
+
+impl Place {
+    /// The next one; `true` when it is in another slot.
+    fn step(&mut self, batches: usize) -> bool {
+        self.batch += 1;
+        let over = self.batch == batches;
+        if over {
+            *self = Self { slot: self.slot.plus(1), batch: 0 };
+        }
+        over
+    }
 }
 
 impl Traffic {
-    pub(super) fn new(shape: Arc<Shape>, boot: BootId, now: WallTime) -> Self {
-        let slot = shape.slot.slot_of(now).plus(1);
-        Self { shape, boot, slot, next: 0, sequence: 1, heartbeat_due: false }
+    pub(super) fn new(shape: Arc<Shape>, agent: u32, pace: Pace, mix: Mix) -> Self {
+        let (Pace::Live(slot) | Pace::Kept(slot, _)) = pace;
+        let boot = BootId(u64::from(agent) + 1);
+        let back = LATE.0 / shape.slot.millis().0;
+        let late = Slot(slot.0.saturating_sub(back.cast_signed()));
+        Self {
+            boot,
+            pace,
+            mix,
+            noise: Noise::of(boot.0),
+            sequence: 1,
+            live: Place { slot, batch: 0 },
+            late: Place { slot: late, batch: 0 },
+            duplicates: Share::default(),
+            lates: Share::default(),
+            extra: VecDeque::new(),
+            sent: VecDeque::new(),
+            again: 0,
+            heartbeat_due: false,
+            fresh: 0,
+            total: 0,
+            shape,
+        }
     }
 
-    /// When the next batch may go: an attempt cannot be delivered before the slot that it belongs to is over.
+    /// Whether everything that was kept was sent; never, live.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.pace, Pace::Kept(_, end) if self.live.slot >= end) && self.extra.is_empty()
+    }
+
+    /// When the next batch may go: an attempt cannot be delivered before it was made.
     pub(super) fn due(&self) -> WallTime {
-        self.shape.slot.start_of(self.slot.plus(1))
+        match self.pace {
+            Pace::Live(_) if self.extra.is_empty() => self.shape.due(self.live.slot, self.live.batch),
+            _ => WallTime::from_micros(i64::MIN),
+        }
     }
 
     pub(super) fn next_batch(&mut self) -> Batch {
-        let mut columns = self.shape.slot_batches[self.next].clone();
-        columns.slot_base = self.slot.0;
-        columns.scheduled_base_us += self.shape.slot.start_of(self.slot).as_micros();
-        let batch = columns::batch(self.boot, self.sequence, &columns, Compression::None);
-        self.sequence += u64::from(columns.count);
-        self.next += 1;
-        if self.next == self.shape.slot_batches.len() {
-            self.next = 0;
-            self.slot = self.slot.plus(1);
+        let batch = match self.extra.pop_front() {
+            Some(batch) => batch,
+            None => self.next_live(),
+        };
+        self.total += u64::from(batch.count);
+        batch
+    }
+
+    fn next_live(&mut self) -> Batch {
+        let batch = self.fresh_batch(self.live);
+        if self.live.step(self.shape.batches()) {
             self.heartbeat_due = true;
+        }
+        if self.lates.is_due(self.mix.late) {
+            let late = self.fresh_batch(self.late);
+            self.late.step(self.shape.batches());
+            self.extra.push_back(late);
+        }
+        if self.duplicates.is_due(self.mix.duplicates) {
+            let again = self.sent_before();
+            self.extra.extend(again);
         }
         batch
     }
 
+    fn fresh_batch(&mut self, at: Place) -> Batch {
+        let columns = self.shape.columns(at.slot, at.batch, &mut self.noise);
+        let count = self.shape.count(at.batch);
+        self.fresh += u64::from(count);
+        if self.mix.duplicates > 0 {
+            self.sent.push_back((columns.clone(), count, self.sequence));
+            if self.sent.len() > REMEMBERED {
+                self.sent.pop_front();
+            }
+        }
+        self.numbered(columns, count)
+    }
+
+    fn sent_before(&mut self) -> Option<Batch> {
+        let (columns, count, sequence) = self.sent.front().cloned()?;
+        self.again += 1;
+        if self.again.is_multiple_of(2) {
+            return Some(self.numbered(columns, count));
+        }
+        Some(batch(self.boot, sequence, columns, count))
+    }
+
+    fn numbered(&mut self, columns: Bytes, count: u32) -> Batch {
+        let sequence = self.sequence;
+        self.sequence += u64::from(count);
+        batch(self.boot, sequence, columns, count)
+    }
+
     /// After each slot: nothing of the slots before is still to come.
     pub(super) fn heartbeat(&mut self) -> Option<Heartbeat> {
-        let through = self.shape.slot.start_of(self.slot).as_micros();
+        let place = if self.mix.late > 0 { self.late } else { self.live };
+        let through = self.shape.slot.start_of(place.slot).as_micros();
         std::mem::take(&mut self.heartbeat_due).then(|| Heartbeat {
             sent_us: through,
             books: vec![Books { boot: self.boot.0, started: self.sequence - 1, ..Books::default() }],
@@ -166,20 +204,43 @@ impl Traffic {
     }
 }
 
+fn batch(boot: BootId, first_sequence: u64, columns: Bytes, count: u32) -> Batch {
+    let compression = Compression::None.into();
+    Batch { boot: boot.0, first_sequence, count, columns, compression, traceparent: String::new() }
+}
+
 #[cfg(test)]
 mod tests {
-    use uitwijk_model::plan::read::read_plan;
+    use uitwijk_model::SlotLength;
 
     use super::*;
 
     #[test]
-    fn the_plan_knows_every_target_that_is_sent() {
-        let shape = Shape::new(6, 31, 500).unwrap();
-        let plan = read_plan(&shape.plan_yaml(), &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let known: Vec<_> = plan.targets().into_iter().map(|t| t.id).collect();
-        let sent = shape.one_slot();
-        assert_eq!(sent.len(), known.len());
-        assert!(sent.iter().all(|m| known.contains(&m.target)));
-        assert_eq!(plan.agents.len(), 6);
+    fn a_tenth_is_sent_again_and_a_tenth_is_late() {
+        let shape = Arc::new(Shape::new(1, 300, 100, SlotLength::new(Millis(1000)).unwrap()).unwrap());
+        let mix = Mix { duplicates: 10, late: 10 };
+        let mut traffic = Traffic::new(shape.clone(), 0, Pace::Live(Slot(100_000)), mix);
+        let mut ranges: Vec<_> = (0..1200).map(|_| traffic.next_batch()).map(|b| (b.first_sequence, b.count)).collect();
+        let sent = ranges.len();
+        ranges.sort_unstable();
+        ranges.dedup();
+        assert_eq!(sent - ranges.len(), 50, "repeated under their own sequences");
+        let contiguous = ranges.windows(2).all(|pair| pair[0].0 + u64::from(pair[0].1) == pair[1].0);
+        assert!(contiguous, "sequences have no gaps");
+        assert_eq!((traffic.total, traffic.fresh), (120_000, 110_000));
+        let behind = |t: WallTime| t.micros_since(shape.slot.start_of(traffic.late.slot)) / 1_000_000;
+        assert!((7200..7600).contains(&behind(traffic.due())), "{}", behind(traffic.due()));
+    }
+
+    #[test]
+    fn what_was_kept_ends_and_needs_no_waiting() {
+        let shape = Arc::new(Shape::new(1, 30, 7, SlotLength::new(Millis(10_000)).unwrap()).unwrap());
+        let mut traffic = Traffic::new(shape, 0, Pace::Kept(Slot(5), Slot(8)), Mix::default());
+        let mut rows = 0;
+        while !traffic.is_over() {
+            assert_eq!(traffic.due(), WallTime::from_micros(i64::MIN));
+            rows += traffic.next_batch().count;
+        }
+        assert_eq!(rows, 90);
     }
 }
