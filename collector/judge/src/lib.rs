@@ -35,12 +35,12 @@ mod trust;
 pub mod verdict;
 mod words;
 
-pub use evidence::{Evidence, Numbered, Sample, Switch, Taken};
+pub use evidence::{Evidence, Numbered, Place, Sample, Switch, Taken};
 pub use explain::{Language, explain};
 pub use live::Live;
 pub use since::{Answer, Arrivals, CellChange, Origin, Seen, SequenceRange, Since};
 pub use timeline::{Timeline, judge};
-pub use topology::{Topology, UnknownService};
+pub use topology::{AgentIx, TargetIx, Topology, UnknownService};
 pub use verdict::{
     Cause, EpisodeId, Execution, Finding, Need, Observation, Rejected, Revision, RevisionKind, Segment, WouldChange,
 };

@@ -216,6 +216,20 @@ impl Topology {
     /// # Errors
     /// When the plan does not have the service.
     pub fn under(plan: &Plan, service: &ServiceId, policy: &Policy) -> Result<Self, UnknownService> {
+        Self::versioned(plan, &plan.version(), service, policy)
+    }
+
+    /// The same for whoever knows the version of the plan: to find it takes a walk over all of the plan, which whoever asks for
+    /// thousands of services does once.
+    ///
+    /// # Errors
+    /// When the plan does not have the service.
+    pub fn versioned(
+        plan: &Plan,
+        version: &PlanVersion,
+        service: &ServiceId,
+        policy: &Policy,
+    ) -> Result<Self, UnknownService> {
         let described = plan.services.get(service).ok_or_else(|| UnknownService(service.clone()))?;
         let (regions, zones) = places(plan, described);
         let region_ix = |r: &Region| regions.binary_search(r).unwrap_or(0);
@@ -229,7 +243,7 @@ impl Topology {
         let windows = plan.windows.iter().filter(|w| concerns(w, service, described));
         Ok(Self {
             service: service.clone(),
-            plan_version: plan.version(),
+            plan_version: version.clone(),
             policy_version: policy.version(),
             slot: plan.slot,
             spans: Spans::of(&policy, plan.slot),
