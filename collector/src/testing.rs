@@ -12,6 +12,8 @@ use uitwijk_model::{
 use uitwijk_proto::columns;
 use uitwijk_proto::v1;
 
+use crate::store::{Sample, Samples};
+
 pub(crate) mod outage;
 
 /// 2026-03-02T08:00:00Z, which is when these tests play.
@@ -35,6 +37,28 @@ impl Clock for TestClock {
     fn elapsed(&self) -> Elapsed {
         SystemClock.elapsed()
     }
+}
+
+/// What the judge is told of rows, comparable with [`told_of`] them.
+pub(crate) fn told(samples: &Samples) -> Vec<String> {
+    let line = |row: &Sample| {
+        let served = row.served.map(|at| &samples.names.places[usize::try_from(at).unwrap()]);
+        let (target, offset) = (samples.target(row), row.clock_offset_us);
+        let (slot, attempt, scheduled, started) = (row.slot, row.attempt, row.scheduled, row.started);
+        let (outcome, total) = (row.outcome, row.total);
+        format!("{target} {slot:?} {attempt} {scheduled} {started} {outcome:?} {total:?} {served:?} {offset:?}")
+    };
+    samples.rows.iter().map(line).collect()
+}
+
+/// What the judge is to be told of measurements.
+pub(crate) fn told_of<'a>(measurements: impl IntoIterator<Item = &'a Measurement>) -> Vec<String> {
+    let line = |m: &Measurement| {
+        let (target, slot, attempt, scheduled, started) = (&m.target, m.slot, m.attempt, m.scheduled, m.started);
+        let (outcome, total, served, offset) = (m.outcome, m.total, m.served.as_ref(), m.observer.clock_offset_us);
+        format!("{target} {slot:?} {attempt} {scheduled} {started} {outcome:?} {total:?} {served:?} {offset:?}")
+    };
+    measurements.into_iter().map(line).collect()
 }
 
 pub(crate) fn agent_id(name: &str) -> AgentId {

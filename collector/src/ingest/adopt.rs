@@ -124,7 +124,7 @@ impl Adopting {
         check::names_a_range(&batch).map_err(bad)?;
         let decoded = Rows::from_batch(&batch, &LIMITS).map_err(|e| bad(e.to_string()))?;
         let arrived = self.clock.wall();
-        let checked = check::rows(&decoded, &self.plans, &self.limits, arrived);
+        let checked = check::rows(decoded, &self.plans, &self.limits, arrived);
         Ok(Work::Batch(Box::new(IncomingBatch {
             peer: peer.clone(),
             boot,
@@ -143,7 +143,7 @@ impl Adopting {
         for work in &work {
             let Work::Batch(batch) = work else { continue };
             let slots = batch.checked.iter().flat_map(|checked| &checked.good);
-            let slots = slots.map(|good| -> (SlotLength, _) { (good.slot_length, good.measurement.slot) });
+            let slots = slots.map(|good| -> (SlotLength, _) { (good.slot_length, good.sample.slot) });
             self.state.dedup.load(&self.plans, slots)?;
         }
         let mut group = self.state.apply(work);

@@ -3,21 +3,23 @@
 //! Done by the task of the stream, so that it runs on all cores; what is left for the one committer is to see which rows
 //! are there already. A row is refused for a reason of its own and takes no neighbour with it.
 
-use uitwijk_model::{Measurement, SlotLength, TargetId, WallTime};
+use std::sync::Arc;
+
+use uitwijk_model::{SlotLength, WallTime};
 use uitwijk_proto::columns::{RowView, Rows};
 use uitwijk_proto::v1::{self, RefusalReason};
 
 use super::limits::IngestLimits;
 use crate::plans::{Known, Plans, TargetNumber};
+use crate::store::{Names, Places, Sample};
 
 /// A row that may be stored, with what the committer compares.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Good {
-    /// Number of the row in its batch.
-    pub(super) row: u16,
     pub(super) target: TargetNumber,
     pub(super) slot_length: SlotLength,
-    pub(super) measurement: Measurement,
+    /// What the judge takes of it.
+    pub(super) sample: Sample,
 }
 
 /// What came of the rows of a batch.
@@ -27,6 +29,8 @@ pub(super) struct Checked {
     pub(super) good: Vec<Good>,
     /// In order of row.
     pub(super) bad: Vec<(u16, RefusalReason)>,
+    /// What the good ones name.
+    pub(super) names: Arc<Names>,
 }
 
 /// Limits of time at a moment.
@@ -36,31 +40,35 @@ struct Times {
 }
 
 /// Looks at each row.
-pub(super) fn rows(rows: &Rows, plans: &Plans, limits: &IngestLimits, now: WallTime) -> Checked {
+pub(super) fn rows(rows: Rows, plans: &Plans, limits: &IngestLimits, now: WallTime) -> Checked {
     let known = plans.known();
     let targets: Vec<_> = rows.targets().iter().map(|text| known.target(text)).collect();
     let times = Times { earliest: now.minus(limits.retention), latest: now.plus(limits.future_max) };
-    let mut checked = Checked { good: Vec::with_capacity(rows.len()), bad: Vec::new() };
+    let mut checked = Checked { good: Vec::with_capacity(rows.len()), ..Checked::default() };
+    let mut places = Places::default();
     for (i, row) in rows.iter().enumerate() {
-        // A batch has at most 8192 rows.
-        let i = u16::try_from(i).unwrap_or(u16::MAX);
-        match row.and_then(|row| one(i, &row, &targets, &known, &times)) {
+        let good = row.and_then(|row| {
+            let (target, slot_length) = one(&row, &targets, &known, &times)?;
+            Ok(Good { target, slot_length, sample: Sample::of(&row, rows.sequence(i), now, &mut places) })
+        });
+        match good {
             Ok(good) => checked.good.push(good),
-            Err(reason) => checked.bad.push((i, reason)),
+            // A batch has at most 8192 rows.
+            Err(reason) => checked.bad.push((u16::try_from(i).unwrap_or(u16::MAX), reason)),
         }
     }
+    checked.names = places.names(rows.into_targets(), targets);
     checked
 }
 
 fn one(
-    i: u16,
     row: &RowView<'_>,
-    targets: &[Option<(TargetNumber, &TargetId)>],
+    targets: &[Option<TargetNumber>],
     known: &Known,
     times: &Times,
-) -> Result<Good, RefusalReason> {
+) -> Result<(TargetNumber, SlotLength), RefusalReason> {
     let target = targets.get(row.target_index as usize).copied().flatten();
-    let (target, id) = target.ok_or(RefusalReason::UnknownTarget)?;
+    let target = target.ok_or(RefusalReason::UnknownTarget)?;
     if row.scheduled > times.latest {
         return Err(RefusalReason::Future);
     }
@@ -69,7 +77,7 @@ fn one(
     }
     let fits = |length: &&SlotLength| length.slot_of(row.scheduled) == row.slot;
     let slot_length = *known.slot_lengths().iter().find(fits).ok_or(RefusalReason::Slot)?;
-    Ok(Good { row: i, target, slot_length, measurement: row.to_measurement_of(id.clone()) })
+    Ok((target, slot_length))
 }
 
 /// Whether a batch names a range that a ledger can have at all. Without one nothing can be acknowledged.

@@ -221,7 +221,7 @@ fn gather(first: Work, queue: &mut mpsc::Receiver<Work>, rows_max: usize) -> Vec
 fn load_chunks(state: &mut State, plans: &Plans, work: &[Work]) -> Result<(), StoreError> {
     for work in work {
         let Work::Batch(batch) = work else { continue };
-        let slots = batch.checked.iter().flat_map(|checked| &checked.good).map(|g| (g.slot_length, g.measurement.slot));
+        let slots = batch.checked.iter().flat_map(|checked| &checked.good).map(|g| (g.slot_length, g.sample.slot));
         state.dedup.load(plans, slots)?;
     }
     Ok(())

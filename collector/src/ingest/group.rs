@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use uitwijk_model::{AgentId, BootId, Measurement, Sequence, WallTime};
-use uitwijk_proto::columns;
+use uitwijk_proto::columns::{self, Limits, ROWS_MAX, Rows};
 use uitwijk_proto::v1::{self, LossReason, RefusalReason};
 
 use super::JudgeInput;
@@ -19,13 +19,13 @@ use super::dedup::Dedup;
 use super::mailbox::Refused;
 use super::metrics::IngestMetrics;
 use super::work::{Claim, Held, IncomingBatch, Lost, Peer, Permits, Work};
-use crate::store::{AcceptedRows, Ledger, Mask, RECORD_SPAN, RecordKey, StoredBatch, Writes, small};
+use crate::store::{Ledger, Mask, Names, RECORD_SPAN, RecordKey, Sample, Samples, StoredBatch, Writes, small};
 
 /// Everything that a group changes and everybody who waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) writes: Writes,
-    pub(super) accepted: Vec<AcceptedRows>,
+    pub(super) accepted: Vec<Samples>,
     pub(super) frontiers: Vec<(AgentId, WallTime)>,
     pub(super) acknowledgements: Vec<(Arc<Peer>, BootId, Refused)>,
     pub(super) welcomes: Vec<(AgentId, Vec<BootId>, oneshot::Sender<Vec<v1::Cursor>>)>,
@@ -89,16 +89,16 @@ impl State {
         let Some(open) = self.open_parts(&peer, batch.boot, &range) else { return };
         let mut ledger = self.books.of_agent(&peer.agent).ledger(batch.boot).clone();
         let mut refused = Refused::default();
-        let fresh = match batch.checked.take() {
+        let (fresh, names) = match batch.checked.take() {
             None => {
                 refused.add(RefusalReason::Malformed, open.iter().map(|part| part.end - part.start).sum());
-                Vec::new()
+                (Vec::new(), Arc::default())
             }
             Some(checked) => {
-                let is_open = |row: u16| open.iter().any(|part| part.contains(&(range.start + u64::from(row))));
-                let bad = checked.bad.iter().filter(|(row, _)| is_open(*row));
+                let is_open = |sequence: Sequence| open.iter().any(|part| part.contains(&sequence));
+                let bad = checked.bad.iter().filter(|(row, _)| is_open(range.start + Sequence::from(*row)));
                 bad.for_each(|(_, reason)| refused.add(*reason, 1));
-                self.fresh(&peer.agent, checked.good, &is_open, &mut ledger)
+                (self.fresh(&peer.agent, &checked.good, &is_open, &mut ledger), checked.names)
             }
         };
         refused.each().for_each(|(reason, rows)| self.metrics.refused(reason, rows));
@@ -116,7 +116,7 @@ impl State {
         group.touched.insert(peer.agent.clone());
         group.acknowledgements.push((peer, batch.boot, refused));
         group.permits.push(std::mem::take(&mut batch.permits));
-        self.record(&batch, fresh, group);
+        self.record(&batch, fresh, names, group);
     }
 
     /// The parts of a range that are not settled, unless there are too many gaps below it: then its stream ends, and the
@@ -137,19 +137,18 @@ impl State {
     fn fresh(
         &mut self,
         agent: &AgentId,
-        good: Vec<Good>,
-        is_open: &dyn Fn(u16) -> bool,
+        good: &[Good],
+        is_open: &dyn Fn(Sequence) -> bool,
         ledger: &mut Ledger,
-    ) -> Vec<(u16, Measurement)> {
+    ) -> Vec<Sample> {
         let mut fresh = Vec::with_capacity(good.len());
         let (mut again, mut duplicate) = (0, 0);
-        let mut good = good.into_iter().peekable();
+        let mut good = good.iter().peekable();
         while let Some(first) = good.peek() {
-            let mut slots = self.dedup.series(agent, first.slot_length, first.measurement.slot);
-            while let Some(row) = good.next_if(|row| slots.covers(row.slot_length, row.measurement.slot)) {
-                let (taken, open) =
-                    (!slots.take(row.target, row.measurement.slot, row.measurement.attempt), is_open(row.row));
-                match (taken, open) {
+            let mut slots = self.dedup.series(agent, first.slot_length, first.sample.slot);
+            while let Some(row) = good.next_if(|row| slots.covers(row.slot_length, row.sample.slot)) {
+                let taken = !slots.take(row.target, row.sample.slot, row.sample.attempt);
+                match (taken, is_open(row.sample.sequence)) {
                     // Another number with the slot of this one: two attempts say that they are the same. The first stays,
                     // whatever the other says; contents are not compared.
                     (true, true) => duplicate += 1,
@@ -161,7 +160,7 @@ impl State {
                         } else {
                             ledger.take_back();
                         }
-                        fresh.push((row.row, row.measurement));
+                        fresh.push(row.sample);
                     }
                 }
             }
@@ -173,36 +172,37 @@ impl State {
     }
 
     /// Writes the batch as it came when all of it is of about one time, else in pieces that are.
-    fn record(&mut self, batch: &IncomingBatch, fresh: Vec<(u16, Measurement)>, group: &mut Group) {
+    fn record(&mut self, batch: &IncomingBatch, fresh: Vec<Sample>, names: Arc<Names>, group: &mut Group) {
         if fresh.is_empty() {
             return;
         }
         self.metrics.rows_stored.inc_by(fresh.len() as u64);
-        match span_of(fresh.iter().map(|(_, m)| m.scheduled)) {
+        match span_of(fresh.iter().map(|row| row.scheduled)) {
             Some((from, span_us)) => {
-                let mask = mask_of(&fresh, batch.count as usize);
+                let mask = mask_of(&fresh, batch);
                 let key = self.next_key(batch, from, span_us, batch.first_sequence);
                 let columns = batch.columns.clone();
                 group.writes.batch(&stored(batch, key, batch.count, mask, columns));
             }
             None => self.record_pieces(batch, &fresh, group),
         }
-        let numbered = fresh.into_iter().map(|(row, m)| (batch.first_sequence + Sequence::from(row), m));
-        let (sequences, rows) = numbered.unzip();
-        let (agent, vantage) = (batch.peer.agent.clone(), batch.peer.vantage.clone());
-        let (arrived, boot) = (batch.arrived, batch.boot);
-        group.accepted.push(AcceptedRows { agent, vantage, arrived, boot, rows, sequences });
+        let (agent, boot) = (batch.peer.agent.clone(), batch.boot);
+        group.accepted.push(Samples { agent, boot, names, rows: fresh });
     }
 
-    fn record_pieces(&mut self, batch: &IncomingBatch, fresh: &[(u16, Measurement)], group: &mut Group) {
+    fn record_pieces(&mut self, batch: &IncomingBatch, fresh: &[Sample], group: &mut Group) {
+        let all = decoded(batch);
         for piece in pieces(fresh) {
-            let Some((from, span_us)) = span_of(piece.iter().map(|(_, m)| m.scheduled)) else { continue };
-            let rows: Vec<Measurement> = piece.iter().map(|(_, m)| m.clone()).collect();
+            let Some((from, span_us)) = span_of(piece.iter().map(|row| row.scheduled)) else { continue };
+            let rows: Vec<Measurement> = piece
+                .iter()
+                .filter_map(|row| all.row(row_of(batch, row)).ok())
+                .map(|row| row.to_measurement())
+                .collect();
             let how = v1::Compression::try_from(batch.compression).unwrap_or(v1::Compression::None);
             let columns = columns::encode(&rows);
             let count = columns.count;
-            let first = batch.first_sequence + u64::from(piece[0].0);
-            let key = self.next_key(batch, from, span_us, first);
+            let key = self.next_key(batch, from, span_us, piece[0].sequence);
             group.writes.batch(&stored(batch, key, count, Mask::all(), columns::to_bytes(&columns, how)));
         }
     }
@@ -285,12 +285,32 @@ fn stored(batch: &IncomingBatch, key: RecordKey, count: u32, mask: Mask, columns
     StoredBatch { key, vantage, arrived, count, mask, columns, compression: batch.compression }
 }
 
-fn mask_of(fresh: &[(u16, Measurement)], count: usize) -> Mask {
+/// Number of a row in its batch.
+fn row_of(batch: &IncomingBatch, row: &Sample) -> usize {
+    usize::try_from(row.sequence - batch.first_sequence).unwrap_or(usize::MAX)
+}
+
+/// The rows of a batch in full. It was decoded before, by the task of its stream.
+fn decoded(batch: &IncomingBatch) -> Rows {
+    let v1_batch = v1::Batch {
+        boot: batch.boot.0,
+        first_sequence: batch.first_sequence,
+        count: batch.count,
+        columns: batch.columns.clone(),
+        compression: batch.compression,
+        traceparent: String::new(),
+    };
+    let any = Limits { bytes_max: usize::MAX, unpacked_bytes_max: 64 << 20, rows_max: ROWS_MAX };
+    Rows::from_batch(&v1_batch, &any).expect("what was decoded once can be decoded again")
+}
+
+fn mask_of(fresh: &[Sample], batch: &IncomingBatch) -> Mask {
+    let count = batch.count as usize;
     if fresh.len() == count {
         return Mask::all();
     }
     let mut mask = Mask::none(count);
-    fresh.iter().for_each(|(row, _)| mask.set(usize::from(*row)));
+    fresh.iter().for_each(|row| mask.set(row_of(batch, row)));
     mask
 }
 
@@ -302,13 +322,13 @@ fn span_of(times: impl Iterator<Item = WallTime>) -> Option<(WallTime, u32)> {
 }
 
 /// Stretches of rows that follow each other without a gap and are of about one time.
-fn pieces(rows: &[(u16, Measurement)]) -> Vec<&[(u16, Measurement)]> {
+fn pieces(rows: &[Sample]) -> Vec<&[Sample]> {
     let mut pieces = Vec::new();
     let (mut start, mut low, mut high) = (0, i64::MAX, i64::MIN);
-    for (i, (row, measurement)) in rows.iter().enumerate() {
-        let at = measurement.scheduled.as_micros();
+    for (i, row) in rows.iter().enumerate() {
+        let at = row.scheduled.as_micros();
         let (a, b) = (low.min(at), high.max(at));
-        let gap = i > start && rows[i - 1].0 + 1 != *row;
+        let gap = i > start && rows[i - 1].sequence + 1 != row.sequence;
         if gap || (i > start && span_of([a, b].map(WallTime::from_micros).into_iter()).is_none()) {
             pieces.push(&rows[start..i]);
             (start, low, high) = (i, at, at);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use uitwijk_model::{AgentId, Plan, WallTime};
 
-use crate::store::AcceptedRows;
+use crate::store::Samples;
 use crate::switches::HeardSwitch;
 
 /// One message to the judge. Everything in it is on disk.
 #[derive(Debug, Clone)]
 pub enum JudgeInput {
     /// Rows that were not there before.
-    Rows(AcceptedRows),
+    Rows(Samples),
     /// Everything that this agent scheduled before `through` came before this message.
     Frontier {
         /// The agent.

@@ -1,18 +1,20 @@
 //! Which judge gets which measurement, and whose turn is it?
 //!
 //! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
-//! was judged already. The second kind waits for a rest of ten times what the last answer took, so that hours of
-//! late records cost a tenth of the thread and not all of it.
+//! was judged already. The second kind waits for a rest of twenty times what the last answers of this kind took, those of all judges
+//! together, so that hours of late records cost a twentieth of the thread and not all of it. Meanwhile judges go on with what is new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use uitwijk_judge::{Live, Origin, Revision, Taken, Topology};
+use uitwijk_judge::{AgentIx, Live, Numbered, Origin, Place, Revision, Taken, TargetIx, Topology};
 use uitwijk_model::{
-    AgentId, Elapsed, Measurement, Millis, Plan, PolicyOverrides, ServiceId, Slot, SlotLength, TargetId, WallTime,
+    AgentId, Elapsed, Millis, Plan, PlanVersion, PolicyOverrides, ServedBy, ServiceId, Slot, SlotLength, TargetId,
+    WallTime,
 };
 
 use super::Timeline;
-use crate::store::AcceptedRows;
+use crate::plans::TargetNumber;
+use crate::store::{Sample, Samples};
 use crate::switches::HeardSwitch;
 
 /// The judges of all services of a plan.
@@ -21,8 +23,11 @@ pub(crate) struct Bench {
     /// What is laid over the policies of the plan; nothing for the real judges.
     overrides: PolicyOverrides,
     seats: Vec<Seat>,
-    /// The seats whose verdicts rest on a target. A control rests under all of them.
-    routes: HashMap<TargetId, Vec<usize>>,
+    routes: Routes,
+    /// From when on what changed may be judged again.
+    rested: WallTime,
+    /// What judging again took since.
+    spent: Elapsed,
 }
 
 /// One judge, and when it was and will be asked.
@@ -38,12 +43,14 @@ struct Seat {
     due: WallTime,
     /// When something arrived that changes what was judged.
     changed: Option<WallTime>,
-    /// How long a change waits at least after `asked`.
-    rest: Millis,
 }
 
 /// Shortest wait between two answers about changed slots.
 const REST_MIN: Millis = Millis(20);
+/// How much longer it is than those answers took.
+const REST_FACTOR: u64 = 20;
+/// No such wait is longer.
+const REST_MAX: Millis = Millis(60_000);
 
 /// What one judge said in one turn.
 #[derive(Debug)]
@@ -52,35 +59,35 @@ pub(crate) struct Turn {
     pub(crate) knowable: WallTime,
     /// What is new.
     pub(crate) revisions: Vec<Revision>,
+    /// Slots that were judged before were judged again.
+    again: bool,
 }
 
 impl Seat {
-    fn new(plan: &Plan, service: &ServiceId, overrides: &PolicyOverrides) -> Option<Self> {
+    fn new(plan: (&Plan, &PlanVersion), service: &ServiceId, overrides: &PolicyOverrides) -> Option<Self> {
         let topology = topology(plan, service, overrides)?;
         Some(Self {
             service: service.clone(),
-            slot: plan.slot,
+            slot: topology.slot,
             grace: topology.policy.grace,
             judge: Live::around(topology),
             asked: None,
             due: WallTime::from_micros(i64::MIN),
             changed: None,
-            rest: REST_MIN,
         })
     }
 
-    fn set_plan(mut self, plan: &Plan, overrides: &PolicyOverrides) -> Option<Self> {
+    fn set_plan(mut self, plan: (&Plan, &PlanVersion), overrides: &PolicyOverrides) -> Option<Self> {
         let topology = topology(plan, &self.service, overrides)?;
-        (self.slot, self.grace) = (plan.slot, topology.policy.grace);
+        (self.slot, self.grace) = (topology.slot, topology.policy.grace);
         self.judge.set_topology(topology);
         self.due = WallTime::from_micros(i64::MIN);
         Some(self)
     }
 
-    fn observe(&mut self, accepted: &AcceptedRows, row: &Measurement, origin: Option<Origin>) {
-        let taken = self.judge.observe_from(&accepted.agent, row, accepted.arrived, origin);
-        if let Taken::Changed(slot) = taken {
-            self.change(slot, accepted.arrived);
+    fn observe(&mut self, numbered: &Numbered, origin: Origin) {
+        if let Taken::Changed(slot) = self.judge.observe_numbered(Some(numbered), Some(origin)) {
+            self.change(slot, numbered.arrived);
         }
     }
 
@@ -100,32 +107,119 @@ impl Seat {
         }
     }
 
-    /// When it should be asked next.
-    fn wants(&self) -> WallTime {
-        match (self.changed, self.asked) {
-            (Some(_), Some(asked)) => self.due.min(asked.plus(self.rest)),
-            _ => self.due,
-        }
+    /// When it should be asked next, when what changed may be judged again from a moment on.
+    fn wants(&self, rested: WallTime) -> WallTime {
+        if self.changed.is_some() { self.due.min(rested) } else { self.due }
     }
 
-    fn advance(&mut self, now: WallTime) -> Turn {
+    fn advance(&mut self, now: WallTime, rested: bool) -> Turn {
         let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
-        let revisions = self.judge.advance(now);
+        let again = rested && self.changed.is_some();
+        let revisions = if rested { self.judge.advance(now) } else { self.judge.advance_on(now) };
         self.asked = Some(now);
         self.due = self.judge.next_wakeup(now);
-        self.changed = None;
-        Turn { knowable, revisions }
+        self.changed = self.changed.filter(|_| !rested);
+        Turn { knowable, revisions, again }
     }
 }
 
-/// Each row with its name in transport, where that is known.
-fn named(accepted: &AcceptedRows) -> impl Iterator<Item = (&Measurement, Option<Origin>)> {
-    let name = |at: usize| accepted.sequences.get(at).map(|&sequence| Origin { boot: accepted.boot, sequence });
-    accepted.rows.iter().enumerate().map(move |(at, row)| (row, name(at)))
+/// Which judge a target has a part in, and by which number there.
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    seat: usize,
+    target: TargetIx,
 }
 
-fn topology(plan: &Plan, service: &ServiceId, overrides: &PolicyOverrides) -> Option<Topology> {
-    Topology::under(plan, service, &overrides.over(plan.policy_of(service))).ok()
+/// The seats whose verdicts rest on a target. A control rests under all of them.
+#[derive(Debug, Default)]
+struct Routes {
+    all: Vec<Vec<Route>>,
+    /// Where the routes of a target stand.
+    by_name: HashMap<TargetId, usize>,
+    /// The same by the number that the data path has for it, once it was looked up by name.
+    by_number: Vec<Option<usize>>,
+}
+
+impl Routes {
+    fn to(seats: &[Seat]) -> Self {
+        let mut routes = Self::default();
+        for (seat, judge) in seats.iter().map(|seat| &seat.judge).enumerate() {
+            for (target, info) in judge.topology().targets.iter().enumerate() {
+                let at = *routes.by_name.entry(info.id.clone()).or_insert_with(|| {
+                    routes.all.push(Vec::new());
+                    routes.all.len() - 1
+                });
+                routes.all[at].push(Route { seat, target });
+            }
+        }
+        routes
+    }
+
+    /// Where the routes of a target stand; nowhere when nobody judges it.
+    fn find(&mut self, name: &str, number: Option<TargetNumber>) -> usize {
+        let by_name = |routes: &Self| routes.by_name.get(name).copied().unwrap_or(usize::MAX);
+        let Some(number) = number.and_then(|number| usize::try_from(number).ok()) else { return by_name(self) };
+        if let Some(&Some(at)) = self.by_number.get(number) {
+            return at;
+        }
+        let at = by_name(self);
+        if self.by_number.len() <= number {
+            self.by_number.resize(number + 1, None);
+        }
+        self.by_number[number] = Some(at);
+        at
+    }
+
+    fn at(&self, at: usize) -> &[Route] {
+        self.all.get(at).map_or(&[][..], Vec::as_slice)
+    }
+}
+
+/// What one judge calls the places of a batch. Rows of one service follow each other, so the names are asked once for many.
+struct PlaceNumbers<'a> {
+    places: &'a [ServedBy],
+    /// For each place: the seat that was asked last, and its answer.
+    known: Vec<(usize, Place)>,
+}
+
+impl<'a> PlaceNumbers<'a> {
+    fn of(places: &'a [ServedBy]) -> Self {
+        Self { places, known: vec![(usize::MAX, Place::UNTOLD); places.len()] }
+    }
+
+    fn number(&mut self, seat: usize, topology: &Topology, sample: &Sample) -> Place {
+        let measured = sample.served.filter(|_| sample.outcome.is_measured());
+        let Some(at) = measured.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < self.places.len()) else {
+            return Place::UNTOLD;
+        };
+        if self.known[at].0 != seat {
+            self.known[at] = (seat, Place::of(topology, &self.places[at]));
+        }
+        self.known[at].1
+    }
+}
+
+const fn numbered(agent: AgentIx, target: TargetIx, served: Place, sample: &Sample) -> Numbered {
+    Numbered {
+        agent,
+        target,
+        slot: sample.slot,
+        attempt: sample.attempt,
+        started: sample.started,
+        arrived: sample.arrived,
+        outcome: sample.outcome,
+        total: sample.total,
+        served,
+        clock_offset_us: sample.clock_offset_us,
+    }
+}
+
+fn topology(
+    (plan, version): (&Plan, &PlanVersion),
+    service: &ServiceId,
+    overrides: &PolicyOverrides,
+) -> Option<Topology> {
+    Topology::versioned(plan, version, service, &overrides.over(plan.policy_of(service))).ok()
 }
 
 impl Bench {
@@ -135,7 +229,8 @@ impl Bench {
 
     /// Judges by other policies than the plan's.
     pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides) -> Self {
-        let mut bench = Self { overrides, seats: Vec::new(), routes: HashMap::new() };
+        let (seats, routes, rested) = (Vec::new(), Routes::default(), WallTime::from_micros(i64::MIN));
+        let mut bench = Self { overrides, seats, routes, rested, spent: Elapsed::default() };
         bench.set_plan(plan);
         bench
     }
@@ -154,34 +249,36 @@ impl Bench {
     pub(crate) fn set_plan(&mut self, plan: &Plan) -> BTreeSet<ServiceId> {
         let mut old: BTreeMap<ServiceId, Seat> = self.seats.drain(..).map(|s| (s.service.clone(), s)).collect();
         let mut new = BTreeSet::new();
+        let versioned = (plan, &plan.version());
         for service in plan.services.keys() {
-            let kept = old.remove(service).and_then(|seat| seat.set_plan(plan, &self.overrides));
+            let kept = old.remove(service).and_then(|seat| seat.set_plan(versioned, &self.overrides));
             if kept.is_none() {
                 new.insert(service.clone());
             }
-            self.seats.extend(kept.or_else(|| Seat::new(plan, service, &self.overrides)));
+            self.seats.extend(kept.or_else(|| Seat::new(versioned, service, &self.overrides)));
         }
         for service in old.keys() {
             tracing::warn!(%service, "the plan no longer has a service, it is not judged any more");
         }
-        self.route(plan);
+        self.routes = Routes::to(&self.seats);
         new
     }
 
-    fn route(&mut self, plan: &Plan) {
-        self.routes.clear();
-        for target in plan.targets() {
-            let rests = |(_, seat): &(usize, &Seat)| seat.judge.rests_on(&target.id);
-            let seats = self.seats.iter().enumerate().filter(rests).map(|(i, _)| i).collect();
-            self.routes.insert(target.id, seats);
-        }
-    }
-
     /// Hands measurements to the judges whose verdicts rest on them.
-    pub(crate) fn rows(&mut self, accepted: &AcceptedRows) {
-        for (row, origin) in named(accepted) {
-            for &seat in self.routes.get(&row.target).into_iter().flatten() {
-                self.seats[seat].observe(accepted, row, origin);
+    pub(crate) fn rows(&mut self, samples: &Samples) {
+        let Self { seats, routes, .. } = self;
+        // All judges of a plan have its agents, in one order.
+        let Some(agent) = seats.first().and_then(|seat| seat.judge.topology().agent(&samples.agent)) else { return };
+        let (names, numbers) = (&samples.names.targets, &samples.names.numbers);
+        let number = |at: usize| numbers.get(at).copied().flatten();
+        let found: Vec<usize> = names.iter().enumerate().map(|(at, name)| routes.find(name, number(at))).collect();
+        let mut places = PlaceNumbers::of(&samples.names.places);
+        for row in &samples.rows {
+            let origin = Origin { boot: samples.boot, sequence: row.sequence };
+            for &Route { seat: at, target } in found.get(row.target as usize).map_or(&[][..], |&at| routes.at(at)) {
+                let seat = &mut seats[at];
+                let served = places.number(at, seat.judge.topology(), row);
+                seat.observe(&numbered(agent, target, served, row), origin);
             }
         }
     }
@@ -200,18 +297,23 @@ impl Bench {
     pub(crate) fn anew<E>(
         &mut self,
         service: &ServiceId,
-        stored: impl Iterator<Item = Result<AcceptedRows, E>>,
+        stored: impl Iterator<Item = Result<Samples, E>>,
         switches: &[HeardSwitch],
         now: WallTime,
     ) -> Result<(), E> {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.service == *service) else { return Ok(()) };
         let mut judge = seat.judge.anew();
-        for accepted in stored {
-            let accepted = accepted?;
-            for (row, origin) in named(&accepted) {
-                if judge.rests_on(&row.target) {
-                    judge.observe_from(&accepted.agent, row, accepted.arrived, origin);
-                }
+        for samples in stored {
+            let samples = samples?;
+            let Some(agent) = judge.topology().agent(&samples.agent) else { continue };
+            let named = |name: &String| judge.topology().target(&TargetId::from_wire(name));
+            let targets: Vec<Option<TargetIx>> = samples.names.targets.iter().map(named).collect();
+            let mut places = PlaceNumbers::of(&samples.names.places);
+            for row in &samples.rows {
+                let Some(target) = targets.get(row.target as usize).copied().flatten() else { continue };
+                let served = places.number(0, judge.topology(), row);
+                let origin = Origin { boot: samples.boot, sequence: row.sequence };
+                judge.observe_numbered(Some(&numbered(agent, target, served, row)), Some(origin));
             }
         }
         switches.iter().for_each(|heard| _ = judge.switch(&heard.switch));
@@ -231,7 +333,7 @@ impl Bench {
     /// The judges whose turn it is.
     pub(crate) fn ready(&self, now: WallTime) -> Vec<usize> {
         // A clock that was set back must not silence the judge until it has caught up again.
-        let turn = |seat: &Seat| seat.wants() <= now || seat.asked.is_some_and(|asked| asked > now);
+        let turn = |seat: &Seat| seat.wants(self.rested) <= now || seat.asked.is_some_and(|asked| asked > now);
         self.seats.iter().enumerate().filter(|(_, seat)| turn(seat)).map(|(i, _)| i).collect()
     }
 
@@ -247,17 +349,29 @@ impl Bench {
 
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
-        self.seats[seat].advance(now)
+        // Also when the clock was set back.
+        let rested = self.rested <= now || self.rested > now.plus(REST_MAX);
+        self.seats[seat].advance(now, rested)
     }
 
-    /// How long the last answer of a judge took.
-    pub(crate) fn took(&mut self, seat: usize, elapsed: Elapsed) {
-        self.seats[seat].rest = Millis((elapsed.as_micros() / 100).max(REST_MIN.0));
+    /// How long an answer took.
+    pub(crate) fn took(&mut self, turn: &Turn, elapsed: Elapsed) {
+        if turn.again {
+            self.spent = Elapsed::from_micros(self.spent.as_micros() + elapsed.as_micros());
+        }
+    }
+
+    /// Everybody whose turn it was has answered: what changes from now on waits, when what changed before was judged again.
+    pub(crate) fn rest(&mut self, now: WallTime) {
+        let spent = std::mem::take(&mut self.spent).as_micros();
+        if spent > 0 {
+            self.rested = now.plus(Millis((spent * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0)));
+        }
     }
 
     /// The next moment at which it is somebody's turn; absent when nobody is judged.
     pub(crate) fn next_turn(&self) -> Option<WallTime> {
-        self.seats.iter().map(Seat::wants).min()
+        self.seats.iter().map(|seat| seat.wants(self.rested)).min()
     }
 
     pub(crate) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {

@@ -34,7 +34,7 @@ use uitwijk_telemetry::Health;
 use crate::ingest::JudgeInput;
 use crate::metrics::JudgingMetrics;
 use crate::shadow::Feed;
-use crate::store::{AcceptedRows, Store};
+use crate::store::{Samples, Store};
 use crate::switches::HeardSwitch;
 use crate::verdict_log::{LogError, VerdictLog};
 
@@ -160,8 +160,8 @@ impl Recovering {
     }
 
     /// Puts measurements back that were stored before the restart.
-    pub fn put_back(&mut self, rows: &AcceptedRows) {
-        self.owner.put_back(rows);
+    pub fn put_back(&mut self, samples: &Samples) {
+        self.owner.put_back(samples);
     }
 
     /// Puts back a switch that was reported before.

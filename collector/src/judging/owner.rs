@@ -16,7 +16,7 @@ use super::{Ask, JudgingError, Published, Setup, reach};
 use crate::ingest::JudgeInput;
 use crate::metrics::{InputLabel, JudgingMetrics, ServiceLabel, SwitchLabel};
 use crate::shadow::Feed;
-use crate::store::{AcceptedRows, Store};
+use crate::store::{Samples, Store};
 use crate::switches::{self, HeardSwitch};
 use crate::verdict_log::{LogError, VerdictLog};
 
@@ -80,8 +80,8 @@ impl Owner {
         self.publisher.board.clone()
     }
 
-    pub(super) fn put_back(&mut self, rows: &AcceptedRows) {
-        self.bench.rows(rows);
+    pub(super) fn put_back(&mut self, samples: &Samples) {
+        self.bench.rows(samples);
     }
 
     pub(super) fn put_back_switch(&mut self, heard: &HeardSwitch) {
@@ -201,7 +201,7 @@ impl Owner {
         let Some(store) = self.store.as_ref().filter(|_| heard.switch.at >= since) else { return false };
         let log = &self.publisher.log;
         let made = switches::done(log, Some(&heard.service), since).map_err(|e| e.to_string()).and_then(|switches| {
-            let stored = store.recover(since);
+            let stored = store.samples(since);
             self.bench.anew(&heard.service, stored, &switches, heard.heard).map_err(|e| e.to_string())
         });
         if let Err(error) = &made {
@@ -271,6 +271,7 @@ impl Owner {
         for seat in ready {
             self.turn(seat, now, &mut fresh);
         }
+        self.bench.rest(self.clock.wall());
         let took = std::time::Duration::from(self.clock.elapsed().since(started));
         self.metrics.judge_seconds.observe(took.as_secs_f64());
         self.publisher.publish(fresh)?;
@@ -302,7 +303,7 @@ impl Owner {
         let _entered = span.enter();
         let started = self.clock.elapsed();
         let turn = self.bench.advance(seat, now);
-        self.bench.took(seat, self.clock.elapsed().since(started));
+        self.bench.took(&turn, self.clock.elapsed().since(started));
         if turn.revisions.is_empty() {
             return;
         }

@@ -10,6 +10,7 @@ use uitwijk_model::plan::read::read_plan;
 use uitwijk_model::{BootId, Elapsed, Region, SystemClock, TargetId, Vantage};
 
 use super::*;
+use crate::store::AcceptedRows;
 
 const PLAN: &str = include_str!("../../tests/support/plan.yaml");
 const T0: WallTime = WallTime::from_millis(1_772_438_400_000);
@@ -67,7 +68,7 @@ impl Court {
             shadows: None,
         })
         .unwrap();
-        stored.iter().for_each(|rows| recovering.put_back(rows));
+        stored.iter().for_each(|rows| recovering.put_back(&Samples::of(rows)));
         let (inputs, fed) = mpsc::channel(1024);
         let (judging, ended) = recovering.run(fed).unwrap();
         Self { dir, clock, judging, ended, inputs, log, metrics, health }
@@ -94,7 +95,7 @@ impl Court {
             plan().agents.iter().map(|(agent, vantage)| rows(agent, vantage, seconds, arrived, nl_is_down)).collect();
         self.clock.0.fetch_max(arrived.as_micros(), Ordering::SeqCst);
         for rows in &all {
-            self.feed(JudgeInput::Rows(rows.clone())).await;
+            self.feed(JudgeInput::Rows(Samples::of(rows))).await;
             let (agent, through) = (rows.agent.clone(), at(seconds + 10));
             self.feed(JudgeInput::Frontier { agent, through }).await;
         }
@@ -293,7 +294,7 @@ async fn late_records_revise_what_was_final_without_waiting_for_the_next_slot() 
     court.wait_until(at(900)).await;
     let before = court.published();
     for rows in &kept {
-        court.feed(JudgeInput::Rows(rows.clone())).await;
+        court.feed(JudgeInput::Rows(Samples::of(rows))).await;
     }
     // Two turns: what changes again right after an answer waits for a moment.
     court.wait_until(at(906)).await;

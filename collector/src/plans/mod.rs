@@ -86,10 +86,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// A target of any plan that was ever in force, with its id to share.
+    /// A target of any plan that was ever in force.
     #[must_use]
-    pub fn target(&self, text: &str) -> Option<(TargetNumber, &TargetId)> {
-        self.targets.get_key_value(text).map(|(id, number)| (*number, id))
+    pub fn target(&self, text: &str) -> Option<TargetNumber> {
+        self.targets.get(text).copied()
     }
 
     /// Slot lengths of all plans, that of the newest first.

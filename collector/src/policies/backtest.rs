@@ -23,7 +23,7 @@ use uitwijk_model::{Millis, Plan, Policy, PolicyOverrides, ServiceId, WallTime};
 
 use super::judged::{Judged, Ledger, Stretch};
 use crate::judging::bench::Bench;
-use crate::store::{AcceptedRows, Part, RECORD_SPAN, Store, StoreError};
+use crate::store::{Part, RECORD_SPAN, Samples, Store, StoreError};
 use crate::switches::HeardSwitch;
 
 /// The longest stretch.
@@ -198,7 +198,7 @@ impl<'a> Pass<'a> {
     fn read(&mut self, store: &Store, watcher: &mut Watcher<'_>) -> Result<(), BacktestError> {
         for part in store.records(self.read.from, self.read.to) {
             let at = part.as_ref().ok().map(Part::mark);
-            match part.and_then(|part| part.accepted()) {
+            match part.and_then(|part| part.samples()) {
                 Ok(batches) => batches.into_iter().for_each(|rows| self.take(rows)),
                 Err(error) => self.damaged += store.note_damage(&error)?,
             }
@@ -214,10 +214,8 @@ impl<'a> Pass<'a> {
         self.judge(self.read.to)
     }
 
-    fn take(&mut self, mut rows: AcceptedRows) {
+    fn take(&mut self, mut rows: Samples) {
         rows.rows.retain(|row| self.read.from <= row.scheduled && row.scheduled < self.read.to);
-        // Nobody asks here what came in since when.
-        rows.sequences.clear();
         self.measurements += rows.rows.len() as u64;
         self.benches.iter_mut().for_each(|bench| bench.rows(&rows));
     }

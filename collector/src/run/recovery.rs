@@ -32,6 +32,19 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Batches that are read ahead of the judge.
+const AHEAD_MAX: usize = 64;
+
+/// Reads in another thread, so that reading the disk and judging take a core each; ends with the first failure.
+fn ahead<T: Send, E>(all: impl Iterator<Item = T> + Send, mut each: impl FnMut(T) -> Result<(), E>) -> Result<(), E> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD_MAX);
+    std::thread::scope(|scope| {
+        // Whoever does not take any more wants no more to be read.
+        scope.spawn(move || all.map(|one| sender.send(one)).find(Result::is_err));
+        receiver.into_iter().try_for_each(&mut each)
+    })
+}
+
 fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering, StartError> {
     let plan = ground.plans.current().plan.clone();
     let origin = Origin::of(&ground.config.data_dir)?;
@@ -50,11 +63,12 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
         shadows: Some(shadows),
     })?;
     let mut rows = 0;
-    for accepted in ground.store.recover(since) {
-        let accepted = accepted?;
-        rows += accepted.rows.len();
-        recovering.put_back(&accepted);
-    }
+    ahead(ground.store.samples(since), |samples| {
+        let samples = samples?;
+        rows += samples.rows.len();
+        recovering.put_back(&samples);
+        Ok::<(), StartError>(())
+    })?;
     let switches = switches::done(&ground.log, None, since)?;
     switches.iter().for_each(|heard| recovering.put_back_switch(heard));
     for (agent, through) in ground.store.small()?.frontiers {

@@ -6,7 +6,7 @@ use uitwijk_model::{AgentId, Clock, Plan, PolicyOverrides, ServiceId, ShadowName
 use super::record::Shadowed;
 use crate::ingest::JudgeInput;
 use crate::judging::bench::Bench;
-use crate::store::AcceptedRows;
+use crate::store::Samples;
 use crate::switches::HeardSwitch;
 
 /// One shadow: its judges, fed and asked like the real ones.
@@ -21,7 +21,7 @@ impl Member {
         Self { bench: Bench::under(plan, overrides), shadow }
     }
 
-    pub(super) fn rows(&mut self, rows: &AcceptedRows) {
+    pub(super) fn rows(&mut self, rows: &Samples) {
         self.bench.rows(rows);
     }
 
@@ -60,10 +60,11 @@ impl Member {
         for seat in self.bench.ready(now) {
             let started = clock.elapsed();
             let turn = self.bench.advance(seat, now);
-            self.bench.took(seat, clock.elapsed().since(started));
+            self.bench.took(&turn, clock.elapsed().since(started));
             let shadow = &self.shadow;
             fresh.extend(turn.revisions.into_iter().map(|revision| Shadowed { shadow: shadow.clone(), revision }));
         }
+        self.bench.rest(clock.wall());
         fresh
     }
 

@@ -188,7 +188,7 @@ impl Owner {
             member.restore(&of_it);
             self.members.push(member);
         }
-        for rows in self.store.recover(since) {
+        for rows in self.store.samples(since) {
             let Ok(rows) = rows else { break };
             if inputs.queue.is_closed() {
                 break;

@@ -9,6 +9,7 @@ use super::feed::Inputs;
 use super::*;
 use crate::ingest::JudgeInput;
 use crate::metrics::{ShadowFailureLabel, ShadowLabel};
+use crate::store::Samples;
 use crate::testing::outage::{HandClock, at, delivered, plan, store_more, stored};
 
 /// NL is down for two minutes: too short for the real policy, long enough for the eager one.
@@ -79,7 +80,7 @@ impl Stage {
             self.clock.set(at(end));
             for rows in rows {
                 let agent = rows.agent.clone();
-                self.feed.offer(JudgeInput::Rows(rows));
+                self.feed.offer(JudgeInput::Rows(Samples::of(&rows)));
                 self.feed.offer(JudgeInput::Frontier { agent, through: at(end) });
             }
             if awake {

@@ -1,4 +1,4 @@
-//! What does the judge get of a batch that was stored?
+//! Which rows of a batch are new in the store, in full?
 
 use uitwijk_model::{AgentId, BootId, Measurement, Sequence, Vantage, WallTime};
 

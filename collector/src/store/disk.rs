@@ -130,8 +130,9 @@ impl Open {
             .worker_threads(2)
             .open()?;
         // Values are tens of kilobytes and never change: kept apart from the keys they are written twice in their life
-        // (journal and blob file), and not once per level.
-        let separated = KvSeparationOptions::default().separation_threshold(1024);
+        // (journal and blob file), and not once per level. To pack them would cost more CPU than to check them, for the hours until
+        // they are sealed; whoever wants them small lets agents pack them.
+        let separated = KvSeparationOptions::default().separation_threshold(1024).compression(CompressionType::None);
         let batches = database.keyspace("batches", || {
             KeyspaceCreateOptions::default().manual_journal_persist(true).with_kv_separation(Some(separated))
         })?;

@@ -29,6 +29,7 @@ mod query;
 mod record;
 mod records;
 mod retention;
+mod samples;
 pub mod small;
 mod whole;
 
@@ -56,6 +57,8 @@ pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};
 pub use record::StoredBatch;
 pub use records::{Part, Records};
 pub use retention::remove_old;
+pub(crate) use samples::Places;
+pub use samples::{Names, Sample, Samples};
 pub(crate) use whole::open_whole;
 
 /// Records removed in one step, so that a writer never waits long for the journal.
@@ -122,11 +125,26 @@ impl Store {
 
     /// What the judge needs after a start: all rows that count of batches with rows since then, about in order of scheduled
     /// time. Damaged records are counted, logged and left out. Reads the disk.
+    pub fn samples(&self, since: WallTime) -> impl Iterator<Item = Result<Samples, StoreError>> + use<> {
+        self.each_part(since, |part| {
+            Ok(part.samples()?.into_iter().filter(|samples| !samples.rows.is_empty()).collect())
+        })
+    }
+
+    /// The same rows in full.
     pub fn recover(&self, since: WallTime) -> impl Iterator<Item = Result<AcceptedRows, StoreError>> + use<> {
+        self.each_part(since, |part| Ok(part.accepted()?.into_iter().filter(|rows| !rows.rows.is_empty()).collect()))
+    }
+
+    fn each_part<T: 'static>(
+        &self,
+        since: WallTime,
+        read: fn(&Part) -> Result<Vec<T>, StoreError>,
+    ) -> impl Iterator<Item = Result<T, StoreError>> + use<T> {
         let store = self.clone();
         self.records(since, WallTime::from_micros(i64::MAX)).flat_map(move |part| {
-            match part.and_then(|part| part.accepted()) {
-                Ok(batches) => batches.into_iter().filter(|rows| !rows.rows.is_empty()).map(Ok).collect::<Vec<_>>(),
+            match part.and_then(|part| read(&part)) {
+                Ok(batches) => batches.into_iter().map(Ok).collect::<Vec<_>>(),
                 Err(error) => store.note_damage(&error).err().map(Err).into_iter().collect(),
             }
         })

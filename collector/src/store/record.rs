@@ -16,6 +16,7 @@ use super::accepted::AcceptedRows;
 use super::hot::Entry;
 use super::key::RecordKey;
 use super::mask::Mask;
+use super::samples::{Places, Sample, Samples};
 
 const VERSION: u8 = 1;
 
@@ -117,6 +118,22 @@ impl StoredBatch {
             rows,
             sequences,
         })
+    }
+
+    /// What the judge takes of the rows that count.
+    ///
+    /// # Errors
+    /// When its columns are damaged.
+    pub fn samples(&self) -> Result<Samples, StoreError> {
+        let rows = self.rows()?;
+        let mut places = Places::default();
+        let counted = self.mask.ones(rows.len()).filter_map(|i| Some((i, rows.row(i).ok()?)));
+        let sample =
+            |(i, row): (usize, _)| Sample::of(&row, self.key.first_sequence + i as Sequence, self.arrived, &mut places);
+        let all = counted.map(sample).collect();
+        let (agent, boot, names) =
+            (self.key.agent.clone(), self.key.boot, places.names(rows.into_targets(), Vec::new()));
+        Ok(Samples { agent, boot, names, rows: all })
     }
 
     /// The rows that count and whose time is wanted.

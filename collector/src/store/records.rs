@@ -18,7 +18,7 @@ use uitwijk_model::WallTime;
 use super::cold::{ColdRows, ColdWalk, Cover, Manifest, RowKey};
 use super::hot::{Entry, HotStore, ScanLimits};
 use super::key::{self, KeyView, RECORD_SPAN};
-use super::{AcceptedRows, Filter, Store, StoreError, StoredBatch};
+use super::{AcceptedRows, Filter, Samples, Store, StoreError, StoredBatch};
 
 const LIMITS: ScanLimits = ScanLimits { keys_max: 512, bytes_max: 2 << 20 };
 
@@ -41,7 +41,18 @@ impl Part {
         }
     }
 
-    /// Its rows that count, as the judge gets them, by the batch that they came in.
+    /// What the judge takes of its rows that count, by agent and start.
+    ///
+    /// # Errors
+    /// When its columns are damaged, or a file cannot be read.
+    pub fn samples(&self) -> Result<Vec<Samples>, StoreError> {
+        match self {
+            Self::Batch(batch) => Ok(vec![batch.samples()?]),
+            Self::Cold(rows) => rows.samples(),
+        }
+    }
+
+    /// Its rows that count, by the batch that they came in.
     ///
     /// # Errors
     /// When its columns are damaged, or a file cannot be read.

@@ -210,6 +210,12 @@ impl Rows {
         &self.columns.targets
     }
 
+    /// The same dictionary, for whoever is done with the rows.
+    #[must_use]
+    pub fn into_targets(self) -> Vec<String> {
+        self.columns.targets
+    }
+
     /// Row `i`, checked.
     ///
     /// # Errors

@@ -83,7 +83,16 @@ impl<'a> RowView<'a> {
         }
     }
 
-    fn served(&self) -> Option<ServedBy> {
+    /// Where the place that answered stands in the dictionary of the batch: region, and zone or [`usize::MAX`]; the same place
+    /// has the same numbers in all rows of a batch, as a rule.
+    #[must_use]
+    pub const fn served_index(&self) -> Option<(usize, usize)> {
+        if self.served_region.is_some() { Some(self.served_index) } else { None }
+    }
+
+    /// Who answered.
+    #[must_use]
+    pub fn served(&self) -> Option<ServedBy> {
         self.served_region?;
         let region = self.rows.regions.get(self.served_index.0)?.clone()?;
         let zone = self.served_zone.and_then(|_| self.rows.zones.get(self.served_index.1)?.clone());

@@ -77,7 +77,7 @@ impl Collector {
             store: Some(self.store.clone()),
             shadows: None,
         })?;
-        for rows in self.store.recover(self.clock.wall().minus(reach(&self.plan))) {
+        for rows in self.store.samples(self.clock.wall().minus(reach(&self.plan))) {
             recovering.put_back(&rows?);
         }
         for (agent, through) in self.store.small()?.frontiers {

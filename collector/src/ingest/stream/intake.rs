@@ -16,7 +16,7 @@ use crate::ingest::check;
 use crate::ingest::work::{IncomingBatch, Permits, Work};
 
 /// Memory of a decoded row that waits, beside the bytes of its columns.
-const ROW_BYTES: usize = 320;
+const ROW_BYTES: usize = 160;
 
 impl StreamTask {
     pub(super) async fn batch(&mut self, batch: v1::Batch) -> Result<(), End> {
@@ -46,7 +46,7 @@ impl StreamTask {
     /// Nothing when the batch cannot be decoded: all of it is refused, and the agent may forget it.
     fn check(&self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
         match Rows::from_batch(batch, &self.shared.limits.columns()) {
-            Ok(rows) => Some(check::rows(&rows, &self.shared.plans, &self.shared.limits, arrived)),
+            Ok(rows) => Some(check::rows(rows, &self.shared.plans, &self.shared.limits, arrived)),
             Err(error) => {
                 tracing::warn!(agent = %self.peer.agent, boot = batch.boot, first_sequence = batch.first_sequence,
                     count = batch.count, %error, "malformed batch refused");

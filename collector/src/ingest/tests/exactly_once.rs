@@ -22,8 +22,8 @@ use crate::ingest::work::{IncomingBatch, Lost, Peer, Permits, Work};
 use crate::ingest::{IngestLimits, IngestMetrics, JudgeInput};
 use crate::plans::Plans;
 use crate::store::tests::sealing::{remove_covered, seal_all};
-use crate::store::{AcceptedRows, ISLANDS_MAX, MemoryStore, Objects, Store};
-use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, vantage};
+use crate::store::{ISLANDS_MAX, MemoryStore, Objects, Store};
+use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, told, told_of, vantage};
 
 /// What an agent's boot measured, or did not live to deliver.
 pub(super) fn row_of(boot: u64, sequence: u64) -> Measurement {
@@ -100,7 +100,7 @@ pub(super) fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, c
         columns: batch.columns,
         compression: batch.compression,
         arrived: NOW,
-        checked: Some(check::rows(&decoded, plans, &IngestLimits::default(), NOW)),
+        checked: Some(check::rows(decoded, plans, &IngestLimits::default(), NOW)),
         span: tracing::Span::none(),
         permits: Permits::default(),
     }))
@@ -169,28 +169,30 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
         }
     }
     let key = |m: &Measurement| (m.target.to_string(), m.slot.0, m.attempt);
-    let names = |rows: &AcceptedRows| -> Vec<(u64, u64)> {
-        assert_eq!(rows.sequences.len(), rows.rows.len());
-        rows.sequences.iter().map(|n| (rows.boot.0, *n)).collect()
-    };
     let (mut named_in_store, mut named_to_judge) = (BTreeSet::new(), BTreeSet::new());
     let mut stored = BTreeMap::new();
     for accepted in open().recover(WallTime::from_micros(i64::MIN)) {
         let accepted = accepted.unwrap();
-        named_in_store.extend(names(&accepted));
+        prop_assert_eq!(accepted.sequences.len(), accepted.rows.len());
+        named_in_store.extend(accepted.sequences.iter().map(|n| (accepted.boot.0, *n)));
         for row in accepted.rows {
             prop_assert!(stored.insert(key(&row), row).is_none(), "stored twice");
         }
     }
     prop_assert_eq!(&stored, &model.stored);
-    let mut told = BTreeMap::new();
-    while let Ok(JudgeInput::Rows(accepted)) = judged.try_recv() {
-        named_to_judge.extend(names(&accepted));
-        for row in accepted.rows {
-            prop_assert!(told.insert(key(&row), row).is_none(), "judged twice");
-        }
+    let mut judged_rows = Vec::new();
+    while let Ok(JudgeInput::Rows(samples)) = judged.try_recv() {
+        named_to_judge.extend(samples.rows.iter().map(|row| (samples.boot.0, row.sequence)));
+        judged_rows.extend(told(&samples));
     }
-    prop_assert_eq!(&told, &model.stored);
+    judged_rows.sort();
+    let mut wanted = told_of(model.stored.values());
+    wanted.sort();
+    prop_assert_eq!(&judged_rows, &wanted);
+    let from_store = open().samples(WallTime::from_micros(i64::MIN)).flat_map(|samples| told(&samples.unwrap()));
+    let mut from_store: Vec<String> = from_store.collect();
+    from_store.sort();
+    prop_assert_eq!(&from_store, &wanted);
     prop_assert_eq!(named_in_store.len(), model.stored.len());
     prop_assert_eq!(&named_in_store, &named_to_judge);
     for (_, boot, ledger) in open().small().unwrap().ledgers {

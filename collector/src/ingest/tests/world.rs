@@ -15,7 +15,7 @@ use uitwijk_telemetry::Health;
 use crate::ingest::{CommitterHandle, IngestLimits, IngestMetrics, IngestService, JudgeInput, OutboundStream, Parts};
 use crate::plans::Plans;
 use crate::store::{MemoryStore, Store};
-use crate::testing::{NOW, TestClock, plan, vantage};
+use crate::testing::{NOW, TestClock, plan, told, vantage};
 
 /// Longer than anything here takes; only a failing test waits for it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,12 +76,12 @@ impl World {
         agent
     }
 
-    /// Rows that the judge has been given until now.
-    pub(super) fn judged(&mut self) -> Vec<Measurement> {
+    /// What the judge has been told of rows until now.
+    pub(super) fn judged(&mut self) -> Vec<String> {
         let mut rows = Vec::new();
         while let Ok(input) = self.judge.try_recv() {
-            if let JudgeInput::Rows(accepted) = input {
-                rows.extend(accepted.rows);
+            if let JudgeInput::Rows(samples) = input {
+                rows.extend(told(&samples));
             }
         }
         rows

@@ -11,7 +11,7 @@ use uitwijk_model::{
     TargetId, Unmeasured, Vantage, WallTime, Zone,
 };
 
-use super::super::{AcceptedRows, Filter, StoreError, StoredRecord};
+use super::super::{AcceptedRows, Filter, Places, Sample, Samples, StoreError, StoredRecord};
 use super::read::{ColdFile, Decoded, KEYS, NONE, Numbers, Words};
 use super::schema::{COLUMNS, hops_of, place};
 
@@ -83,6 +83,32 @@ const SCHEDULED: usize = place("scheduled_us");
 const BOOT: usize = place("boot");
 const SEQUENCE: usize = place("sequence");
 const STORED: usize = place("stored_us");
+const STARTED: usize = place("started_after_us");
+const OUTCOME: usize = place("outcome");
+const REASON: usize = place("reason");
+const TOTAL: usize = place("total_us");
+const OFFSET: usize = place("clock_offset_us");
+const SERVED_REGION: usize = place("served_region");
+const SERVED_ZONE: usize = place("served_zone");
+
+/// The columns that the judge looks at.
+const SAMPLED: [usize; 15] = [
+    TARGET,
+    AGENT,
+    SLOT,
+    ATTEMPT,
+    SCHEDULED,
+    BOOT,
+    SEQUENCE,
+    STORED,
+    STARTED,
+    OUTCOME,
+    REASON,
+    TOTAL,
+    OFFSET,
+    SERVED_REGION,
+    SERVED_ZONE,
+];
 
 impl ColdRows {
     /// Nothing that a walk over the store gives after this was scheduled earlier.
@@ -144,6 +170,28 @@ impl ColdRows {
         Ok(batches.into_iter().map(one).collect())
     }
 
+    /// What the judge takes of its rows, by agent and start. Rows of a file are in order of target, so a batch that came in
+    /// has few in each row group, and to put batches together again would be most of the work.
+    pub(in crate::store) fn samples(&self) -> Result<Vec<Samples>, StoreError> {
+        let full = Full::of(self.file.read(self.group, &SAMPLED)?);
+        let mut places = Places::default();
+        let mut starts: BTreeMap<(usize, i64), Vec<Sample>> = BTreeMap::new();
+        for row in 0..self.file.rows(self.group) {
+            let found = full.agent(row).zip(full.sample(row, &mut places));
+            let (agent, (boot, sample)) = found.ok_or_else(|| self.damage(row))?;
+            if self.from <= sample.scheduled && sample.scheduled < self.to {
+                starts.entry((agent, boot)).or_default().push(sample);
+            }
+        }
+        let targets = words(&full.columns, TARGET).map(|words| words.words.clone()).unwrap_or_default();
+        let names = places.names(targets, Vec::new());
+        let one = |((agent, boot), rows): ((usize, i64), _)| {
+            let (agent, boot) = (full.agents[agent].clone()?, BootId(boot.cast_unsigned()));
+            Some(Samples { agent, boot, names: names.clone(), rows })
+        };
+        Ok(starts.into_iter().filter_map(one).collect())
+    }
+
     fn full(&self) -> Result<Full, StoreError> {
         let all: Vec<usize> = (0..COLUMNS.len()).collect();
         Ok(Full::of(self.file.read(self.group, &all)?))
@@ -173,8 +221,8 @@ impl Full {
             agents: made(&columns, AGENT, |t| AgentId::new(t).ok()),
             regions: made(&columns, REGION, |t| Region::new(t).ok()),
             zones: made(&columns, ZONE, |t| Zone::new(t).ok()),
-            served_regions: made(&columns, place("served_region"), |t| Region::new(t).ok()),
-            served_zones: made(&columns, place("served_zone"), |t| Zone::new(t).ok()),
+            served_regions: made(&columns, SERVED_REGION, |t| Region::new(t).ok()),
+            served_zones: made(&columns, SERVED_ZONE, |t| Zone::new(t).ok()),
             columns,
         }
     }
@@ -193,6 +241,38 @@ impl Full {
         Some(StoredRecord { record, stored: WallTime::from_micros(self.number(STORED, row)?) })
     }
 
+    /// The number of the agent of a row.
+    fn agent(&self, row: usize) -> Option<usize> {
+        let word = *words(&self.columns, AGENT)?.index.get(row)? as usize;
+        self.agents.get(word)?.as_ref().map(|_| word)
+    }
+
+    /// What the judge takes of a row, and the start of the agent that it belongs to.
+    fn sample(&self, row: usize, places: &mut Places) -> Option<(i64, Sample)> {
+        let word = |column: usize| words(&self.columns, column).and_then(|words| words.index.get(row).copied());
+        let place = |column: usize| word(column).filter(|word| *word != NONE).map_or(usize::MAX, |word| word as usize);
+        let served = (place(SERVED_REGION), place(SERVED_ZONE));
+        let served = match served {
+            (usize::MAX, usize::MAX) => None,
+            served => Some(places.number(served, || self.served(row).flatten())?),
+        };
+        let scheduled = self.number(SCHEDULED, row)?;
+        let sample = Sample {
+            sequence: self.number(SEQUENCE, row)?.cast_unsigned(),
+            arrived: WallTime::from_micros(self.number(STORED, row)?),
+            target: word(TARGET).filter(|word| *word != NONE)?,
+            served,
+            slot: Slot(self.number(SLOT, row)?),
+            attempt: u8::try_from(self.number(ATTEMPT, row)?).ok()?,
+            scheduled: WallTime::from_micros(scheduled),
+            started: WallTime::from_micros(scheduled.wrapping_add(self.number(STARTED, row)?)),
+            outcome: outcome(text(&self.columns, OUTCOME, row)?, text(&self.columns, REASON, row))?,
+            total: self.number(TOTAL, row).map(|us| Elapsed::from_micros(us.cast_unsigned())),
+            clock_offset_us: self.number(OFFSET, row),
+        };
+        Some((self.number(BOOT, row)?, sample))
+    }
+
     fn measurement(&self, row: usize) -> Option<Measurement> {
         let length = |name: usize| self.number(name, row).map(|us| Elapsed::from_micros(us.cast_unsigned()));
         let short = |name: usize| self.number(name, row).map(u16::try_from).transpose().ok();
@@ -202,14 +282,9 @@ impl Full {
             slot: Slot(self.number(SLOT, row)?),
             attempt: u8::try_from(self.number(ATTEMPT, row)?).ok()?,
             scheduled: WallTime::from_micros(scheduled),
-            started: WallTime::from_micros(
-                scheduled.wrapping_add(self.number(const { place("started_after_us") }, row)?),
-            ),
-            outcome: outcome(
-                text(&self.columns, const { place("outcome") }, row)?,
-                text(&self.columns, const { place("reason") }, row),
-            )?,
-            total: length(const { place("total_us") }),
+            started: WallTime::from_micros(scheduled.wrapping_add(self.number(STARTED, row)?)),
+            outcome: outcome(text(&self.columns, OUTCOME, row)?, text(&self.columns, REASON, row))?,
+            total: length(TOTAL),
             phases: Phases {
                 dns: length(const { place("dns_us") }),
                 connect: length(const { place("connect_us") }),
@@ -223,7 +298,7 @@ impl Full {
             hops: text(&self.columns, const { place("hops") }, row).map_or(Some(Vec::new()), hops_of)?,
             certificate_expires: self.number(const { place("certificate_expires_us") }, row).map(WallTime::from_micros),
             observer: Observer {
-                clock_offset_us: self.number(const { place("clock_offset_us") }, row),
+                clock_offset_us: self.number(OFFSET, row),
                 loop_lag: length(const { place("loop_lag_us") })?,
                 controls_failed: short(const { place("controls_failed") })??,
                 controls_seen: short(const { place("controls_seen") })??,
@@ -233,8 +308,8 @@ impl Full {
 
     #[expect(clippy::option_option, reason = "the outer absence says damaged, the inner one says absent")]
     fn served(&self, row: usize) -> Option<Option<ServedBy>> {
-        let region = self.name(&self.served_regions, const { place("served_region") }, row)?;
-        let zone = self.name(&self.served_zones, const { place("served_zone") }, row)?;
+        let region = self.name(&self.served_regions, SERVED_REGION, row)?;
+        let zone = self.name(&self.served_zones, SERVED_ZONE, row)?;
         match (region, zone) {
             (None, None) => Some(None),
             (Some(region), zone) => Some(Some(ServedBy { region, zone })),
