@@ -12,7 +12,7 @@ use super::stage::Stage;
 use super::traffic::{Mix, Pace};
 
 /// Between the last agent's welcome and the first batch.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_secs(5);
 /// A run may take so much longer than it was to, before it is given up.
 const LONGER_MAX: Duration = Duration::from_secs(600);
 
