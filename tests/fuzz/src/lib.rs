@@ -18,8 +18,11 @@ mod store;
 mod texts;
 mod wire;
 
+/// What is done with any bytes.
+pub type Target = fn(&[u8]);
+
 /// What can be fuzzed, by name, which is also that of its folder of kept inputs.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("batch", wire::batch),
     ("buffer_record", buffer::record),
     ("buffer_state", buffer::state),

@@ -42,7 +42,7 @@ fn rows() -> Vec<Measurement> {
             total: outcome.is_measured().then(|| Elapsed::from_micros(5_000)),
             phases: Phases::default(),
             http_status: (i % 2 == 0).then_some(200),
-            served: (i % 3 == 0).then(|| ServedBy { region, zone: None }),
+            served: (i % 3 == 0).then_some(ServedBy { region, zone: None }),
             hops: Vec::new(),
             certificate_expires: None,
             observer: Observer::default(),

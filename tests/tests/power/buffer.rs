@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use uitwijk_agent::buffer::{Buffer, BufferOptions, Delivery};
+use uitwijk_agent::buffer::{Books, Buffer, BufferOptions, Delivery};
 use uitwijk_model::{BootId, Elapsed, Measurement, Observer, Outcome, Phases, Slot, SystemClock, TargetId, WallTime};
 use uitwijk_proto::columns::{Limits, Rows};
 use uitwijk_proto::v1;
@@ -199,7 +199,7 @@ fn check(cut: &Cut<'_>) -> anyhow::Result<()> {
         let (buffer, report) = Buffer::open(options(cut.dir, u64::MAX)).context("open")?;
         ensure!(report.moved_aside.is_none(), "{:?}", report.moved_aside);
         let books = buffer.books(COLLECTOR);
-        ensure!(books.iter().all(|books| books.balance()), "{books:?}");
+        ensure!(books.iter().all(Books::balance), "{books:?}");
         let found = Found::read(&buffer).await?;
         ensure!(found.expired.len() as u64 <= promised.expired, "{} expired", found.expired.len());
         for (&boot, &last) in &promised.buffered {

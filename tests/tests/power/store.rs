@@ -173,7 +173,7 @@ fn check(cut: &Cut<'_>) -> anyhow::Result<()> {
         ensure!(store.damaged_records() == 0, "{} damaged records", store.damaged_records());
         found
     };
-    let numbers: Vec<u64> = found.iter().map(|row| row.total.map_or(0, |total| total.as_micros())).collect();
+    let numbers: Vec<u64> = found.iter().map(|row| row.total.map_or(0, Elapsed::as_micros)).collect();
     ensure!(numbers.iter().copied().eq(0..numbers.len() as u64), "doubled or missing: {numbers:?}");
     ensure!(numbers.len() as u64 >= promised, "{} rows are there, {promised} were promised", numbers.len());
     for (number, found) in numbers.iter().zip(&found) {
