@@ -13,7 +13,7 @@ use uitwijk_telemetry::logging;
 
 use super::backup_args::{Keep, Since};
 use super::{Failure, MEND, USAGE, log_options, resolve};
-use crate::backup::catch_up::{self, Asked, CaughtUp};
+use crate::backup::catch_up::{self, Asked, CatchUpError, CaughtUp};
 use crate::backup::layout::{Manifest, Origin};
 use crate::backup::restore::{Restored, restore};
 use crate::backup::{BackupError, fetch, layout, verify};
@@ -111,8 +111,18 @@ fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: &Arc<dyn C
     let plan = load_plan(&config.plan_file)?;
     let late_max = reach(&plan);
     layout::refuse_unfinished(&config.data_dir).map_err(failure)?;
-    std::fs::create_dir_all(&config.data_dir)?;
     let origin = Origin::of(&config.data_dir).map_err(failure)?;
+    if origin.is_none() && since.is_none() {
+        return Err(CatchUpError::Since.into());
+    }
+    // While rows are written, the connection goes on.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let options = log_options(config)?;
+    let logging = runtime.block_on(async { logging::init("uitwijk-collector", &options) })?;
+    let peer = runtime.block_on(connect(config, from, clock.clone()))?;
+
+    // Not before the peer answers: an empty directory stays one that a backup can be restored into.
+    std::fs::create_dir_all(&config.data_dir)?;
     let store = open_store(config, clock.clone())?;
     let plans = Arc::new(Plans::open(&config.data_dir.join("plans"), plan)?);
     let (future_max, retention) = (config.limits.future_max, config.retention.measurements);
@@ -124,14 +134,7 @@ fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: &Arc<dyn C
     });
     let name = credentials.identity().name;
     let asked = Asked { name: &name, since, late_max, retention, origin };
-    // While rows are written, the connection goes on.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let options = log_options(config)?;
-    let logging = runtime.block_on(async { logging::init("uitwijk-collector", &options) })?;
-    let caught_up = runtime.block_on(async {
-        let peer = connect(config, from, clock.clone()).await?;
-        Ok::<_, Failure>(catch_up::catch_up(peer, adopting, &asked, &**clock).await?)
-    });
+    let caught_up = runtime.block_on(catch_up::catch_up(peer, adopting, &asked, &**clock));
     logging.shutdown();
     let caught_up = caught_up?;
     // Last: until then a start tells that the directory has not caught up.
