@@ -447,6 +447,45 @@ fn of_the_switches() {
 }
 
 #[test]
+fn of_the_backups() {
+    use v1::backup_piece::Piece;
+    check("take_backup_request", &v1::TakeBackupRequest { within_s: 1, sealed_files: v1::SealedFiles::Named.into() });
+    let begin = v1::BackupBegin {
+        collector: "nl-c1".into(),
+        taken_us: 1,
+        format: 1,
+        software: "uitwijk-collector 0.1.0".into(),
+        sealed_place: "data_dir".into(),
+        sealed_copied: true,
+    };
+    let end = v1::BackupEnd {
+        records: 1,
+        record_rows: 2,
+        records_damaged: 3,
+        ledgers: 4,
+        sealed_hours: 5,
+        sealed_files: 6,
+        sealed_rows: 7,
+        verdict_entries: 8,
+        verdict_head: "9f3c".into(),
+        shadow_entries: Some(9),
+        shadow_head: "4ac1".into(),
+    };
+    let (path, bytes, sha256) = ("cold/a.parquet".to_owned(), 3, vec![1, 2, 3].into());
+    let pieces = [
+        ("begin", Piece::Begin(begin)),
+        ("file", Piece::File(v1::BackupFile { path: path.clone() })),
+        ("bytes", Piece::Bytes(vec![7, 8, 9].into())),
+        ("file_end", Piece::FileEnd(v1::BackupFileEnd { bytes, sha256 })),
+        ("named", Piece::Named(v1::NamedFile { path, bytes, sha256: vec![4, 5, 6].into() })),
+        ("end", Piece::End(end)),
+    ];
+    for (name, piece) in pieces {
+        check(&format!("backup_piece_{name}"), &v1::BackupPiece { piece: Some(piece) });
+    }
+}
+
+#[test]
 fn of_the_policies() {
     let (service, from_us, to_us) = ("exchange".to_owned(), 1, 2);
     let policy_json = r#"{"hard_duration":"600s"}"#.into();

@@ -482,6 +482,7 @@ pub struct Hello {
     /// Boots that still have something in the agent's buffer for this collector, oldest first, and the
     /// running one last, whether it has something or not. What lies below `first_sequence` this collector
     /// has acknowledged before and will not get again: what it does not know of that, it counts as lost.
+    /// So it does with what is open in a boot that is not named.
     #[prost(message, repeated, tag = "5")]
     pub buffered: ::prost::alloc::vec::Vec<BootRange>,
 }
@@ -681,7 +682,8 @@ pub enum LossReason {
     /// process went has no record from which a next boot could tell how much it was.
     Unsynced = 4,
     /// Acknowledged by this collector before, whose store was lost or replaced since; no agent sends
-    /// it. The collector counts it when a Hello names a boot from a higher sequence than it knows.
+    /// it. The collector counts it when a Hello names a boot from a higher sequence than it knows, or
+    /// does not name a boot in which something is open. It is taken back when such a row comes after all.
     Forgotten = 5,
 }
 impl LossReason {
