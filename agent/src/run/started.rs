@@ -2,8 +2,8 @@
 //!
 //! With `record.file` set, every measurement gets a line there before the buffer gets the measurement, by a plain write: what was
 //! written is in the hands of the system and outlives a kill of the process. `uitwijk ledger --started` compares the file with a
-//! store. The witness must not be able to stop what it watches: a write that fails or takes too long costs lines, which are
-//! counted, and never a measurement.
+//! store. The witness must not be able to stop what it watches: while a write takes long, lines wait in memory, up to a limit, and
+//! measurements go on; a write that fails, and lines beyond the limit, are lost and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -20,6 +20,8 @@ use crate::metrics::AgentMetrics;
 
 /// A disk that takes longer for a few lines is left alone until it has taken them.
 const WRITE_WITHIN: Duration = Duration::from_secs(1);
+/// Bytes of lines that wait for such a disk, about four thousand lines.
+const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// Why lines are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,10 @@ pub(super) struct StartedFile {
     /// Absent while a write has it.
     sink: Option<Sink>,
     writing: Option<JoinHandle<(Sink, Written)>>,
+    /// Lines for when the write is over, and how many.
+    waiting: (String, usize),
+    /// How many lines the write has.
+    written: usize,
     /// Told once, until lines are written again.
     told: bool,
 }
@@ -65,7 +71,8 @@ impl StartedFile {
     ) -> Option<Self> {
         let sink = Sink { path: config.file.clone()?, bytes_max: config.bytes_max.0, open: None };
         let (agent, clock, metrics) = (agent.clone(), clock.clone(), metrics.clone());
-        Some(Self { agent, boot, clock, metrics, sink: Some(sink), writing: None, told: false })
+        let (waiting, written) = ((String::new(), 0), 0);
+        Some(Self { agent, boot, clock, metrics, sink: Some(sink), writing: None, waiting, written, told: false })
     }
 
     /// Writes a line for each measurement, the first of which has this sequence.
@@ -73,33 +80,39 @@ impl StartedFile {
         let now = self.clock.wall();
         let line = |(sequence, m)| Started::of(&self.agent, self.boot, sequence, m, now).to_line();
         let text = (first..).zip(rows).map(line).collect::<Result<String, _>>();
-        let written = match text {
-            Ok(text) => self.hand_over(text).await,
-            Err(_) => Err(Missing::Failed),
-        };
-        self.count(written, rows.len());
+        match text {
+            Ok(text) => self.hand_over(&text, rows.len()).await,
+            Err(_) => self.count(Err(Missing::Failed), rows.len()),
+        }
     }
 
-    async fn hand_over(&mut self, text: String) -> Written {
+    async fn hand_over(&mut self, text: &str, rows: usize) {
         if let Some(late) = self.writing.take_if(|writing| writing.is_finished()) {
-            self.sink = late.await.ok().map(|(sink, _)| sink);
+            self.ended(late.await.ok());
         }
-        let Some(mut sink) = self.sink.take() else { return Err(Missing::Slow) };
+        if self.waiting.0.len() + text.len() > WAITING_BYTES_MAX {
+            return self.count(Err(Missing::Slow), rows);
+        }
+        self.waiting.0.push_str(text);
+        self.waiting.1 += rows;
+        let Some(mut sink) = self.sink.take() else { return };
+        let (text, rows) = std::mem::take(&mut self.waiting);
+        self.written = rows;
         let mut writing = tokio::task::spawn_blocking(move || {
             let written = sink.write(&text);
             (sink, written)
         });
         match tokio::time::timeout(WRITE_WITHIN, &mut writing).await {
-            Ok(Ok((sink, written))) => {
-                self.sink = Some(sink);
-                written
-            }
-            Ok(Err(_)) => Err(Missing::Failed),
-            Err(_) => {
-                self.writing = Some(writing);
-                Err(Missing::Slow)
-            }
+            Ok(ended) => self.ended(ended.ok()),
+            Err(_) => self.writing = Some(writing),
         }
+    }
+
+    /// A write is over; without a result its thread is gone, and the file with it.
+    fn ended(&mut self, write: Option<(Sink, Written)>) {
+        let (sink, written) = write.map_or((None, Err(Missing::Failed)), |(sink, written)| (Some(sink), written));
+        self.sink = sink;
+        self.count(written, self.written);
     }
 
     fn count(&mut self, written: Written, rows: usize) {
@@ -165,6 +178,48 @@ mod tests {
 
     fn sink(path: PathBuf, bytes_max: u64) -> Sink {
         Sink { path, bytes_max, open: None }
+    }
+
+    /// A pipe that nobody reads takes no more at some point, as a disk does that hangs.
+    #[tokio::test]
+    async fn lines_wait_for_a_disk_that_takes_long() {
+        use std::os::fd::OwnedFd;
+        let (mut reader, writer) = io::pipe().unwrap();
+        let metrics = Arc::new(AgentMetrics::default());
+        let sink = Sink {
+            path: PathBuf::from("unused"),
+            bytes_max: u64::MAX,
+            open: Some((File::from(OwnedFd::from(writer)), 0)),
+        };
+        let mut file = StartedFile {
+            agent: AgentId::new("nl-1").unwrap(),
+            boot: BootId(1),
+            clock: Arc::new(uitwijk_model::SystemClock),
+            metrics,
+            sink: Some(sink),
+            writing: None,
+            waiting: (String::new(), 0),
+            written: 0,
+            told: false,
+        };
+        let long = format!("{}\n", "x".repeat(200_000));
+        file.hand_over(&long, 1).await;
+        assert!(file.sink.is_none(), "the write hangs");
+        for n in 0..5 {
+            file.hand_over(&format!("{n}\n"), 1).await;
+        }
+        let read = std::thread::spawn(move || {
+            let mut all = String::new();
+            reader.read_to_string(&mut all).map(|_| all)
+        });
+        while file.sink.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            file.hand_over("later\n", 1).await;
+        }
+        assert!(!file.told, "nothing was lost");
+        drop(file);
+        let all = read.join().unwrap().unwrap();
+        assert!(all.starts_with(&format!("{long}0\n1\n2\n3\n4\nlater\n")), "{}", &all[200_000..]);
     }
 
     #[test]
