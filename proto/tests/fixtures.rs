@@ -177,6 +177,7 @@ fn from_the_agent() {
             software: "uitwijk-agent 0.1.0".into(),
             plan_version: "0123456789abcdef".into(),
             buffered: vec![v1::BootRange { boot: 76, first_sequence: 1, next_sequence: 9 }],
+            buffered_is_all: false,
         })),
     );
     check("from_agent_batch", &sent(from_agent::Message::Batch(batch(v1::Compression::None))));
@@ -471,13 +472,13 @@ fn of_the_backups() {
         shadow_entries: Some(9),
         shadow_head: "4ac1".into(),
     };
-    let (path, bytes, sha256) = ("cold/a.parquet".to_owned(), 3, vec![1, 2, 3].into());
+    let (path, bytes, sha256) = ("cold/a.parquet".to_owned(), 3, vec![1, 2, 3]);
     let pieces = [
         ("begin", Piece::Begin(begin)),
         ("file", Piece::File(v1::BackupFile { path: path.clone() })),
-        ("bytes", Piece::Bytes(vec![7, 8, 9].into())),
+        ("bytes", Piece::Bytes(vec![7, 8, 9])),
         ("file_end", Piece::FileEnd(v1::BackupFileEnd { bytes, sha256 })),
-        ("named", Piece::Named(v1::NamedFile { path, bytes, sha256: vec![4, 5, 6].into() })),
+        ("named", Piece::Named(v1::NamedFile { path, bytes, sha256: vec![4, 5, 6] })),
         ("end", Piece::End(end)),
     ];
     for (name, piece) in pieces {

@@ -31,6 +31,9 @@ pub trait Backlog: Send + 'static {
     /// The running boot.
     fn boot(&self) -> u64;
 
+    /// Whether [`Self::held`] names every boot of which anything is left; not so while a disk is away that may hold more.
+    fn knows_all(&self) -> bool;
+
     /// What is held of each boot, oldest first.
     fn held(&self) -> impl Future<Output = Vec<v1::BootRange>> + Send;
 

@@ -16,7 +16,7 @@ use uitwijk_proto::columns::to_bytes;
 use uitwijk_proto::v1;
 
 use super::backlog::{Backlog, BatchLimits, Piece};
-use crate::buffer::{Books, Buffer, Delivery, Reader};
+use crate::buffer::{Books, Buffer, Delivery, Health, Reader};
 
 /// So many rows are a backlog, past which the measurements of now go ahead.
 const BACKLOG_ROWS: u64 = 1024;
@@ -68,6 +68,10 @@ impl Buffered {
 impl Backlog for Buffered {
     fn boot(&self) -> u64 {
         self.buffer.boot().0
+    }
+
+    fn knows_all(&self) -> bool {
+        self.buffer.health() != Health::Memory
     }
 
     async fn held(&self) -> Vec<v1::BootRange> {

@@ -272,12 +272,15 @@ impl<'a, B: Backlog> Stream<'a, B> {
 
 async fn hello<B: Backlog>(context: &StreamContext, backlog: &mut B) -> v1::Hello {
     let plan_version = context.plan_version.borrow().as_ref().map(ToString::to_string).unwrap_or_default();
+    // Before the ranges are taken: a disk that comes back between the two brings boots that are then named.
+    let buffered_is_all = backlog.knows_all();
     v1::Hello {
         protocol_version: uitwijk_proto::PROTOCOL_VERSION,
         boot: backlog.boot(),
         software: concat!("uitwijk-agent ", env!("CARGO_PKG_VERSION")).to_owned(),
         plan_version,
         buffered: backlog.held().await,
+        buffered_is_all,
     }
 }
 

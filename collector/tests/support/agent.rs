@@ -32,6 +32,7 @@ impl FakeAgent {
             software: "fake-agent".to_owned(),
             plan_version: String::new(),
             buffered,
+            buffered_is_all: true,
         };
         to.send(message(ToCollector::Hello(hello))).await.unwrap();
         let mut from = IngestClient::new(channel).stream(ReceiverStream::new(queue)).await?.into_inner();

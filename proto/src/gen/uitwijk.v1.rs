@@ -482,9 +482,12 @@ pub struct Hello {
     /// Boots that still have something in the agent's buffer for this collector, oldest first, and the
     /// running one last, whether it has something or not. What lies below `first_sequence` this collector
     /// has acknowledged before and will not get again: what it does not know of that, it counts as lost.
-    /// So it does with what is open in a boot that is not named.
     #[prost(message, repeated, tag = "5")]
     pub buffered: ::prost::alloc::vec::Vec<BootRange>,
+    /// The buffer was read, so a boot that is not named in `buffered` has nothing left: what is open in it counts as lost. An agent
+    /// whose disk could not be used at its start does not know, and leaves this false.
+    #[prost(bool, tag = "6")]
+    pub buffered_is_all: bool,
 }
 /// What a buffer holds of one boot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

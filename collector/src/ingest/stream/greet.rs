@@ -59,8 +59,11 @@ impl StreamTask {
         Ok(())
     }
 
-    /// A boot that the agent does not name is over and has nothing left in its buffer: what is open in it never comes.
+    /// A boot that an agent does not name, though it read its buffer, has nothing left: what is open in it never comes.
     async fn held(&mut self, hello: &v1::Hello) -> Result<(), End> {
+        if !hello.buffered_is_all {
+            return Ok(());
+        }
         let mut boots: Vec<BootId> = hello.buffered.iter().map(|range| BootId(range.boot)).collect();
         boots.push(self.boot);
         let (peer, arrived) = (self.peer.clone(), self.shared.clock.wall());

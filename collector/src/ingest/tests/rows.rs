@@ -209,6 +209,12 @@ async fn what_is_open_in_a_boot_that_is_over_never_comes_and_is_taken_back_when_
     agent.done().await;
     assert_eq!(ledgers(), [(4, 1, 1, 0)]);
     let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+    // Its disk could not be read: it may hold more than it names.
+    agent.hello_of(5, &[(5, 1, 1)], false).await;
+    agent.welcome().await;
+    agent.done().await;
+    assert_eq!(ledgers(), [(4, 1, 1, 0)]);
+    let mut agent = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
     agent.hello_with(5, &[(5, 1, 1)]).await;
     agent.welcome().await;
     assert_eq!(ledgers(), [(4, 4, 1, 2)]);

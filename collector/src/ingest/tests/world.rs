@@ -122,12 +122,17 @@ impl Agent {
         self.hello_with(boot, &[]).await;
     }
 
-    /// A hello of an agent that has (boot, first, next) buffered.
+    /// A hello of an agent that has (boot, first, next) buffered, and no others.
     pub(super) async fn hello_with(&self, boot: u64, buffered: &[(u64, u64, u64)]) {
+        self.hello_of(boot, buffered, true).await;
+    }
+
+    pub(super) async fn hello_of(&self, boot: u64, buffered: &[(u64, u64, u64)], buffered_is_all: bool) {
         let range = |&(boot, first_sequence, next_sequence): &_| v1::BootRange { boot, first_sequence, next_sequence };
         let buffered = buffered.iter().map(range).collect();
         let software = "test".into();
-        let hello = v1::Hello { protocol_version: 1, boot, software, buffered, ..v1::Hello::default() };
+        let hello =
+            v1::Hello { protocol_version: 1, boot, software, buffered, buffered_is_all, ..v1::Hello::default() };
         self.send(from_agent::Message::Hello(hello)).await;
     }
 
