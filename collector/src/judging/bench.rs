@@ -112,13 +112,13 @@ impl Seat {
         if self.changed.is_some() { self.due.min(rested) } else { self.due }
     }
 
-    fn advance(&mut self, now: WallTime, rested: bool) -> Turn {
+    fn advance(&mut self, now: WallTime) -> Turn {
         let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
-        let again = rested && self.changed.is_some();
-        let revisions = if rested { self.judge.advance(now) } else { self.judge.advance_on(now) };
+        // At a slot's end it goes back as well: what a revision says it rests on must be what it was judged from.
+        let again = self.changed.take().is_some();
+        let revisions = self.judge.advance(now);
         self.asked = Some(now);
         self.due = self.judge.next_wakeup(now);
-        self.changed = self.changed.filter(|_| !rested);
         Turn { knowable, revisions, again }
     }
 }
@@ -349,9 +349,7 @@ impl Bench {
 
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
-        // Also when the clock was set back.
-        let rested = self.rested <= now || self.rested > now.plus(REST_MAX);
-        self.seats[seat].advance(now, rested)
+        self.seats[seat].advance(now)
     }
 
     /// How long an answer took.
