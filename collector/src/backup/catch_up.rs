@@ -152,8 +152,11 @@ async fn ledgers(fleet: &mut FleetClient<Channel>) -> Result<Vec<(AgentId, v1::L
 fn lacking(counted: &[(AgentId, v1::Ledger)], adopting: &Adopting) -> Vec<(AgentId, BootId, u64)> {
     let one = |(agent, theirs): &(AgentId, v1::Ledger)| {
         let boot = BootId(theirs.boot);
-        // What is a duplicate or refused here has a row there, and is no loss.
-        let here = adopting.ledger(agent, boot).map_or(0, |ours| ours.stored + ours.duplicate + ours.refused);
+        // What only we have as a duplicate, or refused, has a row there, and is no loss.
+        let here = adopting.ledger(agent, boot).map_or(0, |ours| {
+            let duplicate = ours.duplicate.saturating_sub(theirs.duplicate);
+            ours.stored + duplicate + ours.refused.saturating_sub(theirs.refused)
+        });
         let lacks = theirs.stored.saturating_sub(here);
         (lacks > 0).then(|| (agent.clone(), boot, lacks))
     };

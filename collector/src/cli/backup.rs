@@ -91,9 +91,10 @@ async fn take(
     to: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Manifest, Failure> {
-    // Before anything is asked for, so that a directory that cannot be used costs the collector nothing.
-    layout::begin(to).map_err(failure)?;
     let channel = connect(config, url, clock).await?;
+    // Before anything is asked for, so that a directory that cannot be used costs the collector nothing, and after the connection, so that
+    // one that fails leaves nothing in the directory.
+    layout::begin(to).map_err(failure)?;
     let mut client = BackupsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let pieces = client.take(request).await.map_err(|status| format!("{url}: {}", status.message()))?.into_inner();
     let unfinished = |error: BackupError| {
@@ -159,9 +160,14 @@ fn told_of_catch_up(caught_up: &CaughtUp) -> Result<(), Failure> {
             "lacking: {agent} {boot}: {peer} counted {rows} rows more than are here; it has them no more, or they are older than was asked for"
         );
     }
-    match lacking.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::from("not everything that the peer counted is here")),
+    // What is older than rows are kept is no loss; anything else that was refused is here for good only if its plan is.
+    let unknown = adopted.refused.iter().any(|(reason, rows)| *reason != "past" && *rows > 0);
+    match (lacking.is_empty(), unknown) {
+        (true, false) => Ok(()),
+        (false, _) => Err(Failure::from("not everything that the peer counted is here")),
+        (true, true) => Err(Failure::from(
+            "rows were refused: start with the plan file that they were measured under, or one that has their targets, and catch up again",
+        )),
     }
 }
 
