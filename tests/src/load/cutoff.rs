@@ -215,7 +215,7 @@ impl Figures {
             let edge = counts.clone().find(|(_, n)| *n >= all * share).map(|(edge, _)| format!("{edge} s"));
             edge.unwrap_or_else(|| "over 1 s".to_owned())
         };
-        format!("{all:.0} probes began in time: 99 % within {}, all within {}", within(0.99), within(1.0))
+        format!("{all:.0} probes began after they were due: 99 % within {}, all within {}", within(0.99), within(1.0))
     }
 }
 
