@@ -66,7 +66,7 @@ pub(super) struct Traffic {
     live: Place,
     late: Place,
     duplicates: Share,
-    lates: Share,
+    late_ones: Share,
     /// What comes before the next live batch.
     extra: VecDeque<Batch>,
     sent: VecDeque<(Bytes, u32, u64)>,
@@ -112,7 +112,7 @@ impl Traffic {
             live: Place { slot, batch: 0 },
             late: Place { slot: late, batch: 0 },
             duplicates: Share::default(),
-            lates: Share::default(),
+            late_ones: Share::default(),
             extra: VecDeque::new(),
             sent: VecDeque::new(),
             again: 0,
@@ -150,7 +150,7 @@ impl Traffic {
         if self.live.step(self.shape.batches()) {
             self.heartbeat_due = true;
         }
-        if self.lates.is_due(self.mix.late) {
+        if self.late_ones.is_due(self.mix.late) {
             let late = self.fresh_batch(self.late);
             self.late.step(self.shape.batches());
             self.extra.push_back(late);
