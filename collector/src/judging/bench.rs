@@ -2,7 +2,8 @@
 //!
 //! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
 //! was judged already. The second kind waits for a rest of twenty times what the last answers of this kind took, those of all judges
-//! together, so that hours of late records cost a twentieth of the thread and not all of it. Meanwhile judges go on with what is new.
+//! together, so that hours of late records cost a twentieth of the thread and not all of it. A judge whose slot ends goes back without
+//! waiting, so what it then says rests on all that it was told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
