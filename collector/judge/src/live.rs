@@ -203,23 +203,11 @@ impl Live {
 
     /// Judges what can be judged at this moment and answers the revisions that are new.
     pub fn advance(&mut self, now: WallTime) -> Vec<Revision> {
-        self.advance_by(now, true)
-    }
-
-    /// The same, but what changed in slots that were judged before is left for the next [`Self::advance`]. Until then nothing
-    /// becomes final that it may change. To go back over hours for each late record would cost more than all else.
-    pub fn advance_on(&mut self, now: WallTime) -> Vec<Revision> {
-        self.advance_by(now, false)
-    }
-
-    fn advance_by(&mut self, now: WallTime, go_back: bool) -> Vec<Revision> {
         self.journal.begin();
         let due = self.slot_before(now, self.topology.policy.grace);
-        let changed_from = self.catch_up(due, go_back);
-        // The first slot that is still to be judged again.
-        let left = self.dirty.filter(|&d| d < due).unwrap_or(i64::MAX);
-        let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0).min(left);
-        let settled = complete.max(self.slot_before(now, self.topology.policy.horizon)).min(left);
+        let changed_from = self.catch_up(due);
+        let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0);
+        let settled = complete.max(self.slot_before(now, self.topology.policy.horizon));
         let revisions = self.publish(now, changed_from, settled, complete);
         if !revisions.is_empty() {
             self.journal.mark(now);
@@ -233,10 +221,8 @@ impl Live {
     }
 
     /// Judges up to a slot; answers the first slot that was judged again.
-    fn catch_up(&mut self, due: i64, go_back: bool) -> i64 {
-        let judged = |d: i64| self.scan.as_ref().is_some_and(|scan| d < scan.state.next);
-        let left = self.dirty.filter(|&d| !go_back && judged(d));
-        let dirty = self.dirty.filter(|&d| left.is_none() && d < due);
+    fn catch_up(&mut self, due: i64) -> i64 {
+        let dirty = self.dirty.filter(|&d| d < due);
         let restart = match (&self.scan, dirty) {
             (Some(scan), Some(d)) => d < scan.state.start,
             (scan, _) => scan.is_none(),
@@ -251,7 +237,7 @@ impl Live {
         scan.back_to(from);
         let from = from.min(scan.state.next);
         scan.run_to(&self.topology, &self.evidence, due);
-        self.dirty = left.or(self.dirty.filter(|&d| d >= due));
+        self.dirty = self.dirty.filter(|&d| d >= due);
         from
     }
 

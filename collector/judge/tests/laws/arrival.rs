@@ -37,42 +37,24 @@ fn order_repeats_and_batches_change_nothing() {
 fn live_ends_where_judging_everything_at_once_ends() {
     hold("live", |seed| {
         let case = Case::new(World::any(seed));
+        let settled = case.settled();
         let mut bench = Bench::new(&case);
         bench.play(&case.arrivals());
         bench.finish(true);
-        ends_as_all_at_once(&case, &bench);
+        assert_eq!(bare(&settled.segments), bare(&bench.timeline()), "the end");
+
+        // The proof that a clock leads moves what came before it, up to two hard windows back: that may revise what was final.
+        let told: Vec<_> = settled.episodes.iter().map(said).collect();
+        for r in bench.published.iter().filter(|_| case.world.is_steady()) {
+            assert!(r.kind != RevisionKind::Revised, "nothing came after the watermark: {r:?}");
+            let settled = r.kind != RevisionKind::Final || r.cause == Cause::Healthy || told.contains(&said(r));
+            assert!(settled, "{:#?}\nis not among\n{told:#?}", said(r));
+        }
+        for (i, b) in bench.published.iter().enumerate() {
+            let before = bench.published[..i].iter().rev().find(|a| a.episode == b.episode);
+            assert_eq!(before.map_or(0, |a| a.revision) + 1, b.revision, "{b:?}");
+        }
     });
-}
-
-/// Going back over what changed long ago may wait; what becomes final meanwhile is final all the same.
-#[test]
-fn to_go_back_later_ends_alike() {
-    hold("later", |seed| {
-        let case = Case::new(World::any(seed));
-        let mut bench = Bench::new(&case);
-        bench.lazy = Some(Dice(seed ^ 3));
-        bench.play(&case.arrivals());
-        bench.lazy = None;
-        bench.finish(true);
-        ends_as_all_at_once(&case, &bench);
-    });
-}
-
-fn ends_as_all_at_once(case: &Case, bench: &Bench<'_>) {
-    let settled = case.settled();
-    assert_eq!(bare(&settled.segments), bare(&bench.timeline()), "the end");
-
-    // The proof that a clock leads moves what came before it, up to two hard windows back: that may revise what was final.
-    let told: Vec<_> = settled.episodes.iter().map(said).collect();
-    for r in bench.published.iter().filter(|_| case.world.is_steady()) {
-        assert!(r.kind != RevisionKind::Revised, "nothing came after the watermark: {r:?}");
-        let settled = r.kind != RevisionKind::Final || r.cause == Cause::Healthy || told.contains(&said(r));
-        assert!(settled, "{:#?}\nis not among\n{told:#?}", said(r));
-    }
-    for (i, b) in bench.published.iter().enumerate() {
-        let before = bench.published[..i].iter().rev().find(|a| a.episode == b.episode);
-        assert_eq!(before.map_or(0, |a| a.revision) + 1, b.revision, "{b:?}");
-    }
 }
 
 #[test]

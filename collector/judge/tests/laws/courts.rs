@@ -68,15 +68,12 @@ pub struct Bench<'a> {
     case: &'a Case,
     pub live: Live,
     pub published: Vec<Revision>,
-    /// Leaves what changed long ago for a later turn, now and then.
-    pub lazy: Option<Dice>,
     now: WallTime,
 }
 
 impl<'a> Bench<'a> {
     pub fn new(case: &'a Case) -> Self {
-        let live = Live::around(case.topology.clone());
-        Self { case, live, published: Vec::new(), lazy: None, now: case.told.at(-1) }
+        Self { case, live: Live::around(case.topology.clone()), published: Vec::new(), now: case.told.at(-1) }
     }
 
     pub const fn now(&self) -> WallTime {
@@ -96,8 +93,7 @@ impl<'a> Bench<'a> {
 
     pub fn advance(&mut self, now: WallTime) -> Vec<Revision> {
         self.now = now;
-        let goes_on = self.lazy.as_mut().is_some_and(|dice| dice.chance(0.8));
-        let new = if goes_on { self.live.advance_on(now) } else { self.live.advance(now) };
+        let new = self.live.advance(now);
         self.published.extend(new.iter().cloned());
         new
     }
