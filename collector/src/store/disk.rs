@@ -20,6 +20,7 @@ use uitwijk_model::Clock;
 use super::error::reason;
 use super::format;
 use super::hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
+use super::journal;
 use super::whole::{open_whole, sync_names};
 use super::{OpenError, StoreError};
 
@@ -121,6 +122,7 @@ impl Open {
     }
 
     fn in_place(dir: &Path, options: DiskOptions) -> fjall::Result<Self> {
+        journal::mend(dir)?;
         let database = Database::builder(dir)
             .cache_size(options.cache_bytes)
             .max_journaling_size(options.journal_bytes_max)

@@ -62,6 +62,9 @@ impl OpenError {
         let dir = dir.to_path_buf();
         match error {
             fjall::Error::Locked => Self::Locked { dir },
+            fjall::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+                Self::Damaged { dir, reason: source.to_string() }
+            }
             fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
                 Self::NotWritable { dir, source }
             }

@@ -21,6 +21,7 @@ mod error;
 mod format;
 mod frozen;
 mod hot;
+pub(crate) mod journal;
 mod key;
 mod ledger;
 mod mask;

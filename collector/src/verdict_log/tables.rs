@@ -9,7 +9,7 @@ use super::chain::{self, Entry, Hash, Verified};
 use super::index::{self, EpisodeIndex, Filter, PageToken};
 use super::remarks::Shelf;
 use super::{Head, LogError, Publication};
-use crate::store::open_whole;
+use crate::store::{journal, open_whole};
 
 /// The version of the layout; written once, checked at each open.
 const VERSION: u32 = 1;
@@ -211,6 +211,7 @@ impl Tables {
 
 /// Opens the database in a directory.
 pub(super) fn open_database(dir: &Path) -> Result<Database, LogError> {
+    journal::mend(dir).map_err(|e| LogError::open(dir, e.into()))?;
     Database::builder(dir).worker_threads(1).cache_size(4 << 20).open().map_err(|e| LogError::open(dir, e))
 }
 
