@@ -9,17 +9,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use uitwijk_model::{AgentId, BootId, Clock, Record, Sequence, SlotLength, Vantage};
+use uitwijk_model::{AgentId, BootId, Clock, Record, Sequence, Vantage};
 use uitwijk_proto::columns::{self, Limits, ROWS_MAX, Rows};
 use uitwijk_proto::v1;
 
 use super::books::{AgentBooks, AllBooks};
-use super::check;
+use super::check::{self, Checked};
 use super::dedup::Dedup;
 use super::group::State;
 use super::limits::IngestLimits;
 use super::mailbox::{Mailbox, Refused};
 use super::metrics::{IngestMetrics, refusal_label};
+use super::order::Order;
 use super::work::{IncomingBatch, Peer, Permits, Work};
 use crate::plans::Plans;
 use crate::store::{ISLANDS_MAX, Ledger, Store, StoreError, Writes, small};
@@ -124,7 +125,7 @@ impl Adopting {
         check::names_a_range(&batch).map_err(bad)?;
         let decoded = Rows::from_batch(&batch, &LIMITS).map_err(|e| bad(e.to_string()))?;
         let arrived = self.clock.wall();
-        let checked = check::rows(decoded, &self.plans, &self.limits, arrived);
+        let checked = check::rows(&decoded, &mut Order::default(), &self.plans, &self.limits, arrived);
         Ok(Work::Batch(Box::new(IncomingBatch {
             peer: peer.clone(),
             boot,
@@ -142,9 +143,7 @@ impl Adopting {
     fn commit(&mut self, work: Vec<Work>) -> Result<(), StoreError> {
         for work in &work {
             let Work::Batch(batch) = work else { continue };
-            let slots = batch.checked.iter().flat_map(|checked| &checked.good);
-            let slots = slots.map(|good| -> (SlotLength, _) { (good.slot_length, good.sample.slot) });
-            self.state.dedup.load(&self.plans, slots)?;
+            self.state.dedup.load(&self.plans, batch.checked.iter().flat_map(Checked::slots))?;
         }
         let mut group = self.state.apply(work);
         let refused = group.acknowledgements.iter().fold(Refused::default(), |mut all, (_, _, refused)| {

@@ -5,32 +5,40 @@
 
 use std::sync::Arc;
 
-use uitwijk_model::{SlotLength, WallTime};
+use uitwijk_model::{Slot, SlotLength, WallTime};
 use uitwijk_proto::columns::{RowView, Rows};
 use uitwijk_proto::v1::{self, RefusalReason};
 
 use super::limits::IngestLimits;
+use super::order::Order;
 use crate::plans::{Known, Plans, TargetNumber};
-use crate::store::{Names, Places, Sample};
+use crate::store::{Names, Places, Sample, Targets};
 
-/// A row that may be stored, with what the committer compares.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Good {
+/// What the committer compares of a row that may be stored, beside what the judge takes of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Key {
     pub(super) target: TargetNumber,
     pub(super) slot_length: SlotLength,
-    /// What the judge takes of it.
-    pub(super) sample: Sample,
 }
 
 /// What came of the rows of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
-    /// In order of row.
-    pub(super) good: Vec<Good>,
+    /// What the judge takes of the rows that may be stored, in order of row. Goes on as it is when all of them are fresh.
+    pub(super) good: Vec<Sample>,
+    /// One for each.
+    pub(super) keys: Vec<Key>,
     /// In order of row.
     pub(super) bad: Vec<(u16, RefusalReason)>,
     /// What the good ones name.
     pub(super) names: Arc<Names>,
+}
+
+impl Checked {
+    /// The slots of the rows that may be stored.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (SlotLength, Slot)> + '_ {
+        self.keys.iter().zip(&self.good).map(|(key, sample)| (key.slot_length, sample.slot))
+    }
 }
 
 /// Limits of time at a moment.
@@ -39,25 +47,29 @@ struct Times {
     latest: WallTime,
 }
 
-/// Looks at each row.
-pub(super) fn rows(rows: Rows, plans: &Plans, limits: &IngestLimits, now: WallTime) -> Checked {
+/// Looks at each row of a batch of a stream, whose order of targets is learnt.
+pub(super) fn rows(rows: &Rows, order: &mut Order, plans: &Plans, limits: &IngestLimits, now: WallTime) -> Checked {
     let known = plans.known();
-    let targets: Vec<_> = rows.targets().iter().map(|text| known.target(text)).collect();
+    let targets: Vec<_> = rows.targets().iter().map(|text| order.number(&known, text)).collect();
     let times = Times { earliest: now.minus(limits.retention), latest: now.plus(limits.future_max) };
-    let mut checked = Checked { good: Vec::with_capacity(rows.len()), ..Checked::default() };
+    let (good, keys) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    let mut checked = Checked { good, keys, ..Checked::default() };
     let mut places = Places::default();
     for (i, row) in rows.iter().enumerate() {
         let good = row.and_then(|row| {
             let (target, slot_length) = one(&row, &targets, &known, &times)?;
-            Ok(Good { target, slot_length, sample: Sample::of(&row, rows.sequence(i), now, &mut places) })
+            Ok((Key { target, slot_length }, Sample::of(&row, rows.sequence(i), now, &mut places)))
         });
         match good {
-            Ok(good) => checked.good.push(good),
+            Ok((key, sample)) => {
+                checked.keys.push(key);
+                checked.good.push(sample);
+            }
             // A batch has at most 8192 rows.
             Err(reason) => checked.bad.push((u16::try_from(i).unwrap_or(u16::MAX), reason)),
         }
     }
-    checked.names = places.names(rows.into_targets(), targets);
+    checked.names = places.names(Targets::Numbered(targets, known));
     checked
 }
 

@@ -20,6 +20,7 @@ use uitwijk_telemetry::context::{add_link, traceparent_of};
 
 use super::JudgeInput;
 use super::board::Board;
+use super::check::Checked;
 use super::group::{Group, State};
 use super::metrics::seconds;
 use super::work::Work;
@@ -221,8 +222,7 @@ fn gather(first: Work, queue: &mut mpsc::Receiver<Work>, rows_max: usize) -> Vec
 fn load_chunks(state: &mut State, plans: &Plans, work: &[Work]) -> Result<(), StoreError> {
     for work in work {
         let Work::Batch(batch) = work else { continue };
-        let slots = batch.checked.iter().flat_map(|checked| &checked.good).map(|g| (g.slot_length, g.sample.slot));
-        state.dedup.load(plans, slots)?;
+        state.dedup.load(plans, batch.checked.iter().flat_map(Checked::slots))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use uitwijk_proto::v1::{self, LossReason, RefusalReason};
 
 use super::JudgeInput;
 use super::books::AllBooks;
-use super::check::Good;
+use super::check::{Checked, Key};
 use super::dedup::Dedup;
 use super::mailbox::Refused;
 use super::metrics::IngestMetrics;
@@ -98,7 +98,8 @@ impl State {
                 let is_open = |sequence: Sequence| open.iter().any(|part| part.contains(&sequence));
                 let bad = checked.bad.iter().filter(|(row, _)| is_open(range.start + Sequence::from(*row)));
                 bad.for_each(|(_, reason)| refused.add(*reason, 1));
-                (self.fresh(&peer.agent, &checked.good, &is_open, &mut ledger), checked.names)
+                let Checked { good, keys, names, .. } = checked;
+                (self.fresh(&peer.agent, good, &keys, &is_open, &mut ledger), names)
             }
         };
         refused.each().for_each(|(reason, rows)| self.metrics.refused(reason, rows));
@@ -137,38 +138,36 @@ impl State {
     fn fresh(
         &mut self,
         agent: &AgentId,
-        good: &[Good],
+        good: Vec<Sample>,
+        keys: &[Key],
         is_open: &dyn Fn(Sequence) -> bool,
         ledger: &mut Ledger,
     ) -> Vec<Sample> {
-        let mut fresh = Vec::with_capacity(good.len());
+        let mut known = Vec::new();
         let (mut again, mut duplicate) = (0, 0);
-        let mut good = good.iter().peekable();
-        while let Some(first) = good.peek() {
-            let mut slots = self.dedup.series(agent, first.slot_length, first.sample.slot);
-            while let Some(row) = good.next_if(|row| slots.covers(row.slot_length, row.sample.slot)) {
-                let taken = !slots.take(row.target, row.sample.slot, row.sample.attempt);
-                match (taken, is_open(row.sample.sequence)) {
+        let mut rows = good.iter().zip(keys).enumerate().peekable();
+        while let Some((_, (first, key))) = rows.peek() {
+            let mut slots = self.dedup.series(agent, key.slot_length, first.slot);
+            while let Some((at, (row, key))) = rows.next_if(|(_, (row, key))| slots.covers(key.slot_length, row.slot)) {
+                let taken = !slots.take(key.target, row.slot, row.attempt);
+                match (taken, is_open(row.sequence)) {
                     // Another number with the slot of this one: two attempts say that they are the same. The first stays,
                     // whatever the other says; contents are not compared.
                     (true, true) => duplicate += 1,
                     (true, false) => again += 1,
-                    (false, open) => {
-                        // A number that was written off may come after all: from a peer, or from an agent that was away.
-                        if open {
-                            ledger.stored += 1;
-                        } else {
-                            ledger.take_back();
-                        }
-                        fresh.push(row.sample);
-                    }
+                    // A number that was written off may come after all: from a peer, or from an agent that was away.
+                    (false, true) => ledger.stored += 1,
+                    (false, false) => ledger.take_back(),
+                }
+                if taken {
+                    known.push(at);
                 }
             }
         }
         ledger.duplicate += duplicate;
         self.metrics.rows_duplicate.inc_by(duplicate);
         self.metrics.rows_again.inc_by(again);
-        fresh
+        without(good, &known)
     }
 
     /// Writes the batch as it came when all of it is of about one time, else in pieces that are.
@@ -268,6 +267,18 @@ impl State {
             group.writes.small.push(small::serial(self.serial));
         }
     }
+}
+
+/// All but those at some places, which are in order; mostly there are none, and nothing is moved.
+fn without(mut rows: Vec<Sample>, left_out: &[usize]) -> Vec<Sample> {
+    let (mut at, mut left_out) = (0, left_out.iter().peekable());
+    if left_out.peek().is_some() {
+        rows.retain(|_| {
+            at += 1;
+            left_out.next_if(|&&out| out == at - 1).is_none()
+        });
+    }
+    rows
 }
 
 fn warn_of(lost: &Lost, count: u64) {

@@ -24,6 +24,7 @@ mod judge_input;
 mod limits;
 mod mailbox;
 mod metrics;
+mod order;
 mod service;
 mod sessions;
 mod stream;

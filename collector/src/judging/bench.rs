@@ -14,8 +14,7 @@ use uitwijk_model::{
 };
 
 use super::Timeline;
-use crate::plans::TargetNumber;
-use crate::store::{Sample, Samples};
+use crate::store::{Sample, Samples, Targets};
 use crate::switches::HeardSwitch;
 
 /// The judges of all services of a plan.
@@ -157,9 +156,11 @@ impl Routes {
     }
 
     /// Where the routes of a target stand; nowhere when nobody judges it.
-    fn find(&mut self, name: &str, number: Option<TargetNumber>) -> usize {
-        let by_name = |routes: &Self| routes.by_name.get(name).copied().unwrap_or(usize::MAX);
-        let Some(number) = number.and_then(|number| usize::try_from(number).ok()) else { return by_name(self) };
+    fn find(&mut self, targets: &Targets, at: usize) -> usize {
+        let by_name = |routes: &Self| routes.by_name.get(targets.name(at)).copied().unwrap_or(usize::MAX);
+        let Some(number) = targets.number(at).and_then(|number| usize::try_from(number).ok()) else {
+            return by_name(self);
+        };
         if let Some(&Some(at)) = self.by_number.get(number) {
             return at;
         }
@@ -270,9 +271,8 @@ impl Bench {
         let Self { seats, routes, .. } = self;
         // All judges of a plan have its agents, in one order.
         let Some(agent) = seats.first().and_then(|seat| seat.judge.topology().agent(&samples.agent)) else { return };
-        let (names, numbers) = (&samples.names.targets, &samples.names.numbers);
-        let number = |at: usize| numbers.get(at).copied().flatten();
-        let found: Vec<usize> = names.iter().enumerate().map(|(at, name)| routes.find(name, number(at))).collect();
+        let targets = &samples.names.targets;
+        let found: Vec<usize> = (0..targets.len()).map(|at| routes.find(targets, at)).collect();
         let mut places = PlaceNumbers::of(&samples.names.places);
         for row in &samples.rows {
             let origin = Origin { boot: samples.boot, sequence: row.sequence };
@@ -307,8 +307,9 @@ impl Bench {
         for samples in stored {
             let samples = samples?;
             let Some(agent) = judge.topology().agent(&samples.agent) else { continue };
-            let named = |name: &String| judge.topology().target(&TargetId::from_wire(name));
-            let targets: Vec<Option<TargetIx>> = samples.names.targets.iter().map(named).collect();
+            let names = &samples.names.targets;
+            let named = |at| judge.topology().target(&TargetId::from_wire(names.name(at)));
+            let targets: Vec<Option<TargetIx>> = (0..names.len()).map(named).collect();
             let mut places = PlaceNumbers::of(&samples.names.places);
             for row in &samples.rows {
                 let Some(target) = targets.get(row.target as usize).copied().flatten() else { continue };

@@ -79,9 +79,11 @@ impl CurrentPlan {
 pub type TargetNumber = u32;
 
 /// What measurements are checked against. A snapshot: it never changes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     targets: HashMap<TargetId, TargetNumber>,
+    /// By number; absent for those that are in no known plan.
+    names: Vec<Option<TargetId>>,
     slot_lengths: Vec<SlotLength>,
 }
 
@@ -90,6 +92,21 @@ impl Known {
     #[must_use]
     pub fn target(&self, text: &str) -> Option<TargetNumber> {
         self.targets.get(text).copied()
+    }
+
+    /// What a target with a number is called.
+    #[must_use]
+    pub fn name(&self, number: TargetNumber) -> Option<&TargetId> {
+        self.names.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+
+    fn add(&mut self, target: TargetId, number: TargetNumber) {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.names.len() <= at {
+            self.names.resize(at + 1, None);
+        }
+        self.names[at] = Some(target.clone());
+        self.targets.insert(target, number);
     }
 
     /// Slot lengths of all plans, that of the newest first.
@@ -221,7 +238,7 @@ impl Plans {
         let mut known = Known::clone(&self.known());
         for target in plan.targets() {
             let number = self.number_of(target.id.as_str());
-            known.targets.entry(target.id).or_insert(number);
+            known.add(target.id, number);
         }
         known.slot_lengths.retain(|&length| length != plan.slot);
         known.slot_lengths.insert(0, plan.slot);

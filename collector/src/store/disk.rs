@@ -31,11 +31,13 @@ pub struct DiskOptions {
     pub cache_bytes: u64,
     /// The journals' size at which the memory tables are written out.
     pub journal_bytes_max: u64,
+    /// Size of a memory table at which it is written out and another one begun.
+    pub memtable_bytes: u64,
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20 }
+        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20, memtable_bytes: 32 << 20 }
     }
 }
 
@@ -136,7 +138,10 @@ impl Open {
         // they are sealed; whoever wants them small lets agents pack them.
         let separated = KvSeparationOptions::default().separation_threshold(1024).compression(CompressionType::None);
         let batches = database.keyspace("batches", || {
-            KeyspaceCreateOptions::default().manual_journal_persist(true).with_kv_separation(Some(separated))
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(true)
+                .max_memtable_size(options.memtable_bytes)
+                .with_kv_separation(Some(separated))
         })?;
         let small = database.keyspace("small", || KeyspaceCreateOptions::default().manual_journal_persist(true))?;
         let blobs = Blobs { dir: batches.path().join("blobs"), synced: Mutex::default() };

@@ -59,7 +59,7 @@ pub use record::StoredBatch;
 pub use records::{Part, Records};
 pub use retention::remove_old;
 pub(crate) use samples::Places;
-pub use samples::{Names, Sample, Samples};
+pub use samples::{Names, Sample, Samples, Targets};
 pub(crate) use whole::open_whole;
 
 /// Records removed in one step, so that a writer never waits long for the journal.

@@ -16,7 +16,7 @@ use super::accepted::AcceptedRows;
 use super::hot::Entry;
 use super::key::RecordKey;
 use super::mask::Mask;
-use super::samples::{Places, Sample, Samples};
+use super::samples::{Places, Sample, Samples, Targets};
 
 const VERSION: u8 = 1;
 
@@ -132,7 +132,7 @@ impl StoredBatch {
             |(i, row): (usize, _)| Sample::of(&row, self.key.first_sequence + i as Sequence, self.arrived, &mut places);
         let all = counted.map(sample).collect();
         let (agent, boot, names) =
-            (self.key.agent.clone(), self.key.boot, places.names(rows.into_targets(), Vec::new()));
+            (self.key.agent.clone(), self.key.boot, places.names(Targets::Named(rows.into_targets())));
         Ok(Samples { agent, boot, names, rows: all })
     }
 

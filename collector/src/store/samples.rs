@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use uitwijk_model::{AgentId, BootId, Elapsed, Outcome, Sequence, ServedBy, Slot, WallTime};
+use uitwijk_model::{AgentId, BootId, Elapsed, Outcome, Sequence, ServedBy, Slot, TargetId, WallTime};
 use uitwijk_proto::columns::RowView;
 
 use super::AcceptedRows;
-use crate::plans::TargetNumber;
+use crate::plans::{Known, TargetNumber};
 
 /// Rows of one agent that are on disk and were not there before, as the judge takes them.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,11 +28,61 @@ pub struct Samples {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
     /// What was probed.
-    pub targets: Vec<String>,
-    /// The numbers that targets have in this process, where they were looked up on the way; else empty.
-    pub numbers: Vec<Option<TargetNumber>>,
+    pub targets: Targets,
     /// Who answered.
     pub places: Vec<ServedBy>,
+}
+
+/// What was probed: by name as it is stored, or by number where it was looked up on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    /// As the rows name them.
+    Named(Vec<String>),
+    /// By the numbers that they have in this process, where they are known, and what those stand for.
+    Numbered(Vec<Option<TargetNumber>>, Arc<Known>),
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
+}
+
+impl Targets {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Named(names) => names.len(),
+            Self::Numbered(numbers, _) => numbers.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What one is called; empty when that is not known.
+    #[must_use]
+    pub fn name(&self, at: usize) -> &str {
+        match self {
+            Self::Named(names) => names.get(at).map_or("", String::as_str),
+            Self::Numbered(_, known) => {
+                self.number(at).and_then(|number| known.name(number)).map_or("", TargetId::as_str)
+            }
+        }
+    }
+
+    /// Its number, if it was looked up.
+    #[must_use]
+    pub fn number(&self, at: usize) -> Option<TargetNumber> {
+        match self {
+            Self::Named(_) => None,
+            Self::Numbered(numbers, _) => numbers.get(at).copied().flatten(),
+        }
+    }
 }
 
 /// What is taken of one row.
@@ -106,9 +156,9 @@ impl Places {
         u32::try_from(self.last).ok()
     }
 
-    /// With the targets, and their numbers where those are known, all names of a batch.
-    pub(crate) fn names(self, targets: Vec<String>, numbers: Vec<Option<TargetNumber>>) -> Arc<Names> {
-        Arc::new(Names { targets, numbers, places: self.places })
+    /// With the targets all names of a batch.
+    pub(crate) fn names(self, targets: Targets) -> Arc<Names> {
+        Arc::new(Names { targets, places: self.places })
     }
 }
 
@@ -116,13 +166,13 @@ impl Samples {
     /// What is taken of rows in full.
     #[must_use]
     pub fn of(accepted: &AcceptedRows) -> Self {
-        let mut names = Names::default();
+        let (mut targets, mut places) = (Vec::new(), Vec::new());
         let numbered = accepted.rows.iter().enumerate();
         let rows = numbered.map(|(at, row)| Sample {
             sequence: accepted.sequences.get(at).copied().unwrap_or(0),
             arrived: accepted.arrived,
-            target: place_of(&mut names.targets, row.target.as_str(), str::to_owned),
-            served: row.served.as_ref().map(|served| place_of(&mut names.places, served, Clone::clone)),
+            target: place_of(&mut targets, row.target.as_str(), str::to_owned),
+            served: row.served.as_ref().map(|served| place_of(&mut places, served, Clone::clone)),
             slot: row.slot,
             attempt: row.attempt,
             scheduled: row.scheduled,
@@ -132,13 +182,14 @@ impl Samples {
             clock_offset_us: row.observer.clock_offset_us,
         });
         let rows = rows.collect();
+        let names = Names { targets: Targets::Named(targets), places };
         Self { agent: accepted.agent.clone(), boot: accepted.boot, names: Arc::new(names), rows }
     }
 
     /// What a row is of.
     #[must_use]
     pub fn target(&self, row: &Sample) -> &str {
-        self.names.targets.get(row.target as usize).map_or("", String::as_str)
+        self.names.targets.name(row.target as usize)
     }
 }
 

@@ -13,6 +13,7 @@ use uitwijk_telemetry::context::set_parent;
 
 use super::{End, StreamTask};
 use crate::ingest::check;
+use crate::ingest::service::Shared;
 use crate::ingest::work::{IncomingBatch, Permits, Work};
 
 /// Memory of a decoded row that waits, beside the bytes of its columns.
@@ -44,9 +45,12 @@ impl StreamTask {
     }
 
     /// Nothing when the batch cannot be decoded: all of it is refused, and the agent may forget it.
-    fn check(&self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
+    fn check(&mut self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
         match Rows::from_batch(batch, &self.shared.limits.columns()) {
-            Ok(rows) => Some(check::rows(rows, &self.shared.plans, &self.shared.limits, arrived)),
+            Ok(rows) => {
+                let Shared { plans, limits, .. } = &*self.shared;
+                Some(check::rows(&rows, &mut self.order, plans, limits, arrived))
+            }
             Err(error) => {
                 tracing::warn!(agent = %self.peer.agent, boot = batch.boot, first_sequence = batch.first_sequence,
                     count = batch.count, %error, "malformed batch refused");

@@ -21,6 +21,7 @@ use uitwijk_model::{BootId, WallTime};
 use uitwijk_proto::v1::LossReason;
 use uitwijk_proto::v1::{self, from_agent, from_collector};
 
+use super::order::Order;
 use super::service::{Shared, check_place, expired};
 use super::sessions::Session;
 use super::work::{Claim, Lost, Peer, Work};
@@ -59,6 +60,7 @@ pub(super) struct StreamTask {
     /// The reader of the answers is gone.
     gone: CancellationToken,
     window: Arc<Semaphore>,
+    order: Order,
     /// The running boot.
     boot: BootId,
     /// Before this, a stream that is over its rate reads nothing.
@@ -99,6 +101,7 @@ impl StreamTask {
             peer,
             gone,
             window,
+            order: Order::default(),
             boot: BootId(0),
             next_read: Instant::now(),
             earlier: Vec::new(),

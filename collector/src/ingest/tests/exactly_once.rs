@@ -18,6 +18,7 @@ use crate::ingest::committer::Committer;
 use crate::ingest::dedup::Dedup;
 use crate::ingest::group::State;
 use crate::ingest::mailbox::Mailbox;
+use crate::ingest::order::Order;
 use crate::ingest::work::{IncomingBatch, Lost, Peer, Permits, Work};
 use crate::ingest::{IngestLimits, IngestMetrics, JudgeInput};
 use crate::plans::Plans;
@@ -100,7 +101,7 @@ pub(super) fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, c
         columns: batch.columns,
         compression: batch.compression,
         arrived: NOW,
-        checked: Some(check::rows(decoded, plans, &IngestLimits::default(), NOW)),
+        checked: Some(check::rows(&decoded, &mut Order::default(), plans, &IngestLimits::default(), NOW)),
         span: tracing::Span::none(),
         permits: Permits::default(),
     }))

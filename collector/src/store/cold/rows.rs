@@ -11,7 +11,7 @@ use uitwijk_model::{
     TargetId, Unmeasured, Vantage, WallTime, Zone,
 };
 
-use super::super::{AcceptedRows, Filter, Places, Sample, Samples, StoreError, StoredRecord};
+use super::super::{AcceptedRows, Filter, Places, Sample, Samples, StoreError, StoredRecord, Targets};
 use super::read::{ColdFile, Decoded, KEYS, NONE, Numbers, Words};
 use super::schema::{COLUMNS, hops_of, place};
 
@@ -184,7 +184,7 @@ impl ColdRows {
             }
         }
         let targets = words(&full.columns, TARGET).map(|words| words.words.clone()).unwrap_or_default();
-        let names = places.names(targets, Vec::new());
+        let names = places.names(Targets::Named(targets));
         let one = |((agent, boot), rows): ((usize, i64), _)| {
             let (agent, boot) = (full.agents[agent].clone()?, BootId(boot.cast_unsigned()));
             Some(Samples { agent, boot, names: names.clone(), rows })
