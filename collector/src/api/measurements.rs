@@ -7,7 +7,7 @@ use uitwijk_model::{AgentId, Clock, IdError, Region, ServiceId, WallTime, Zone};
 use uitwijk_proto::{columns, v1};
 
 use super::ask;
-use crate::store::{Filter, PAGE_SIZE_MAX, QueryError, Store};
+use crate::store::{Filter, PAGE_SIZE_MAX, QueryError, Store, StoreError};
 
 /// Questions answered at a time; each reads the disk and holds a page in memory.
 const QUESTIONS_MAX: usize = 8;
@@ -69,6 +69,8 @@ impl ask::Failure for QueryError {
     fn status(&self) -> Status {
         match self {
             Self::Token { .. } => Status::invalid_argument(self.to_string()),
+            // As while the place of sealed hours does not answer: asked again, it may.
+            Self::Store(StoreError::Read(_)) => Status::unavailable(self.to_string()),
             Self::Store(_) => Status::internal(self.to_string()),
         }
     }

@@ -98,12 +98,18 @@ pub fn verify(dir: &Path, cold: Option<&str>, clock: Arc<dyn Clock>) -> Result<R
 fn data_dir(dir: &Path, cold: Option<&str>, clock: Arc<dyn Clock>) -> Result<Report, BackupError> {
     let mut report = Report { title: format!("data directory {}", dir.display()), ..Report::default() };
     let store = dir.join("store");
+    let files_elsewhere = cold.is_none() && !store.join("cold").exists();
     let store = match cold {
         None => Store::open(&store, DiskOptions::default(), clock)?,
         Some(url) => Store::open_with(&store, DiskOptions::default(), clock, Objects::at(url)?)?,
     };
     let examined = store.examine()?;
     report.counts(&examined.counts);
+    if files_elsewhere && examined.counts.sealed_files > 0 {
+        report
+            .notes
+            .push("no files of sealed hours are in the directory: --cold names the place of cold.url".to_owned());
+    }
     report.found = examined;
     for name in ["verdicts", "shadows"] {
         if dir.join(name).exists() {

@@ -71,7 +71,7 @@ pub(super) fn commands() -> [Command; 4] {
             Arg::new("cold")
                 .long("cold")
                 .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
+                .value_parser(folder)
                 .help("where the files of sealed hours go, for a collector with cold.url file:///DIR"),
         );
     let verify = Command::new("verify")
@@ -131,6 +131,13 @@ pub(super) fn of(name: &str, matches: &ArgMatches) -> Result<Keep, clap::Error> 
 
 fn missing(id: &str) -> clap::Error {
     clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("--{id} is needed\n"))
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    match text.contains("://") {
+        true => Err("it is no folder: name a folder, and copy it to where cold.url says".to_owned()),
+        false => Ok(PathBuf::from(text)),
+    }
 }
 
 fn within(text: &str) -> Result<Millis, String> {

@@ -70,10 +70,17 @@ impl Tiers {
         let mut failing_since = None;
         while self.ending.run_until_cancelled(ticks.tick()).await.is_some() {
             let this = self.clone();
-            let look = tokio::task::spawn_blocking(move || this.look()).await;
-            let looked = look.unwrap_or_else(|e| Err(StoreError::Write(e.to_string())));
+            let mut look = tokio::task::spawn_blocking(move || this.look());
+            let Some(looked) = self.ending.run_until_cancelled(&mut look).await else {
+                // The place of the files may take long to answer, or never do.
+                self.store.end_files();
+                let _ = look.await;
+                return;
+            };
+            let looked = looked.unwrap_or_else(|e| Err(StoreError::Write(e.to_string())));
             failing_since = self.note(looked, failing_since);
         }
+        self.store.end_files();
     }
 
     /// Tells of a failure, and of its end.

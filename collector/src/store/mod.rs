@@ -169,6 +169,11 @@ impl Store {
         self.hot.remove_below(&key::key_at(moment.minus(RECORD_SPAN)), REMOVED_PER_STEP)
     }
 
+    /// Whoever waits for a file of a sealed hour waits no longer, and gets none any more: the collector stops.
+    pub fn end_files(&self) {
+        self.cold.objects().end();
+    }
+
     /// Space taken on disk by the hot store and the files of sealed hours.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {

@@ -27,6 +27,8 @@ pub struct Fleet {
     pub home: Home,
     pub clock: Arc<HandClock>,
     pub start: WallTime,
+    /// Settings of its collector, from the next start on.
+    pub settings: Vec<(&'static str, String)>,
     collector: Option<Collector>,
     agents: BTreeMap<&'static str, FakeAgent>,
     world: fn(&str, u64) -> Seen<'static>,
@@ -35,17 +37,27 @@ pub struct Fleet {
 impl Fleet {
     /// Begins at a slot a little in the past, when all certificates are good.
     pub async fn begin(plan: &str, world: fn(&str, u64) -> Seen<'static>) -> Self {
+        Self::begin_with(plan, world, Vec::new()).await
+    }
+
+    /// The same, with settings.
+    pub async fn begin_with(
+        plan: &str,
+        world: fn(&str, u64) -> Seen<'static>,
+        settings: Vec<(&'static str, String)>,
+    ) -> Self {
         let slot = slot();
         let start = slot.start_of(slot.slot_of(SystemClock.wall()));
         let (home, clock) = (Home::new(), HandClock::at(start));
         std::fs::write(home.path("plan.yaml"), plan).unwrap();
-        let mut fleet = Self { home, clock, start, collector: None, agents: BTreeMap::new(), world };
+        let mut fleet = Self { home, clock, start, settings, collector: None, agents: BTreeMap::new(), world };
         fleet.connect().await;
         fleet
     }
 
     pub async fn connect(&mut self) {
-        let collector = self.home.try_start(&[], self.clock.clone()).await.unwrap();
+        let settings: Vec<_> = self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let collector = self.home.try_start(&settings, self.clock.clone()).await.unwrap();
         // Shadows begin after the real judge.
         collector.judging().settle().await;
         collector.shadows().settle().await;

@@ -3,6 +3,9 @@
 //! In a folder, or in a store of objects that speaks S3, through one crate for both. The crate is asynchronous and its callers
 //! are threads that may wait, so its work is done by threads of its own. A file in a folder is written beside its place, synced,
 //! renamed, and its folder synced; an object is there when the store says so.
+//!
+//! A store that does not answer is asked again for seconds, not for minutes: whoever waits for an hour has another turn, and somebody may
+//! wait for them. Nobody waits any more when the collector stops.
 
 use std::ops::Range;
 use std::path::Path as FilePath;
@@ -15,6 +18,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::super::whole::make_folder;
 use super::super::{OpenError, StoreError};
@@ -26,6 +30,10 @@ const LISTED_MAX: usize = 100_000;
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// As an operator names it.
+    place: Arc<str>,
+    /// Nobody waits for it any more.
+    ending: CancellationToken,
 }
 
 impl Objects {
@@ -36,7 +44,7 @@ impl Objects {
     pub fn folder(dir: &FilePath) -> Result<Self, StoreError> {
         make_folder(dir).map_err(|e| StoreError::Write(format!("{}: {e}", dir.display())))?;
         let store = LocalFileSystem::new_with_prefix(dir).map_err(|e| StoreError::Read(e.to_string()))?;
-        Ok(Self::over(Arc::new(store.with_fsync(true).with_automatic_cleanup(true))))
+        Ok(Self::called(&dir.display().to_string(), Arc::new(store.with_fsync(true).with_automatic_cleanup(true))))
     }
 
     /// The place that a setting names.
@@ -58,9 +66,13 @@ impl Objects {
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let rest = url.strip_prefix("s3://").ok_or("only file:// and s3:// are known")?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
+        let builder = object_store::aws::AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_retry(tries())
+            // Files go one by one, and not every store knows how to take several away at once.
+            .with_disable_bulk_delete(true);
         let store = builder.build().map_err(|e| e.to_string())?;
-        Ok(Self::over(Arc::new(object_store::prefix::PrefixStore::new(store, prefix))))
+        Ok(Self::called(url, Arc::new(object_store::prefix::PrefixStore::new(store, prefix))))
     }
 
     #[cfg(not(feature = "s3"))]
@@ -78,15 +90,24 @@ impl Objects {
     /// Any store of objects.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self::called("memory", store)
+    }
+
+    fn called(place: &str, store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, place: place.into(), ending: CancellationToken::new() }
+    }
+
+    /// From now on everything fails, and what is waited for fails at once: the collector stops.
+    pub(in crate::store) fn end(&self) {
+        self.ending.cancel();
     }
 
     /// Puts a file there; safe when this returns.
     pub(in crate::store) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (store, at) = (self.store.clone(), Path::from(path));
         let payload = PutPayload::from(bytes);
-        let done = wait(async move { store.put(&at, payload).await.map(drop) });
-        done?.map_err(|e| StoreError::Write(format!("{path}: {e}")))
+        let done = self.wait(async move { store.put(&at, payload).await.map(drop) });
+        done?.map_err(|e| StoreError::Write(self.why(path, &e)))
     }
 
     /// Some bytes of a file.
@@ -104,11 +125,11 @@ impl Objects {
             let is_short = got.is_err() && store.head(&at).await.is_ok_and(|found| found.size < end);
             (got, is_short)
         };
-        let (got, is_short) = wait(asking)?;
+        let (got, is_short) = self.wait(asking)?;
         if is_short {
             return Err(too_short(path));
         }
-        let got = got.map_err(|e| read_error(path, &e))?;
+        let got = got.map_err(|e| self.read_error(path, &e))?;
         let complete = got.len() == ranges.len()
             && got.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start);
         match complete {
@@ -121,15 +142,15 @@ impl Objects {
     #[cfg(test)]
     pub(in crate::store) fn get(&self, path: &str) -> Result<Bytes, StoreError> {
         let (store, at) = (self.store.clone(), Path::from(path));
-        wait(async move { store.get(&at).await?.bytes().await })?.map_err(|e| read_error(path, &e))
+        self.wait(async move { store.get(&at).await?.bytes().await })?.map_err(|e| self.read_error(path, &e))
     }
 
     /// Takes a file away; one that is not there is no failure.
     pub(in crate::store) fn delete(&self, path: &str) -> Result<(), StoreError> {
         let (store, at) = (self.store.clone(), Path::from(path));
-        match wait(async move { store.delete(&at).await })? {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(StoreError::Write(format!("{path}: {e}"))),
+        match self.wait(async move { store.delete(&at).await })? {
+            Err(e) if !is_gone(&e) => Err(StoreError::Write(self.why(path, &e))),
+            _ => Ok(()),
         }
     }
 
@@ -145,29 +166,63 @@ impl Objects {
             paths.sort();
             Ok::<_, object_store::Error>(paths)
         };
-        wait(listing)?.map_err(|e| StoreError::Read(format!("{folder}: {e}")))
+        self.wait(listing)?.map_err(|e| StoreError::Read(self.why(folder, &e)))
     }
+
+    /// A file that is gone is damage of the store; whatever else fails may work at the next try.
+    fn read_error(&self, path: &str, error: &object_store::Error) -> StoreError {
+        match is_gone(error) {
+            true => StoreError::Damaged(format!("hour's file {path} is gone")),
+            false => StoreError::Read(self.why(path, error)),
+        }
+    }
+
+    fn why(&self, path: &str, error: &object_store::Error) -> String {
+        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+        let advice = match error {
+            PermissionDenied { .. } | Unauthenticated { .. } if self.place.starts_with("s3:") => {
+                ": let AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY be of somebody who may, or change cold.url"
+            }
+            NotFound { .. } => ": make the bucket, or change cold.url",
+            _ => "",
+        };
+        format!("{}/{path}: {error}{advice}", self.place)
+    }
+
+    /// Does asynchronous work and waits for it, in whatever thread.
+    fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        // Nobody hears an answer that comes after the wait was given up.
+        let work = self.ending.clone().run_until_cancelled_owned(work);
+        runtime()?.spawn(work.map(move |done| drop(sender.send(done))));
+        match receiver.recv() {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => Err(StoreError::Read(format!("{}: the collector stops", self.place))),
+            Err(_) => Err(StoreError::Read("the threads for files of hours cannot be used".to_owned())),
+        }
+    }
+}
+
+/// How often a store that speaks S3 is asked again. Beside it, a request that nobody answers ends after half a minute, or after
+/// `AWS_TIMEOUT`.
+#[cfg(feature = "s3")]
+fn tries() -> object_store::RetryConfig {
+    use std::time::Duration;
+    let (init_backoff, max_backoff) = (Duration::from_millis(100), Duration::from_secs(2));
+    object_store::RetryConfig {
+        backoff: object_store::BackoffConfig { init_backoff, max_backoff, base: 2.0 },
+        max_retries: 4,
+        retry_timeout: Duration::from_secs(10),
+    }
+}
+
+/// Whether a file is not there. Without a bucket nobody knows.
+fn is_gone(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket"))
 }
 
 fn too_short(path: &str) -> StoreError {
     StoreError::Damaged(format!("hour's file {path} is shorter than it was written"))
-}
-
-/// A file that is gone is damage of the store; whatever else fails may work at the next try.
-fn read_error(path: &str, error: &object_store::Error) -> StoreError {
-    match error {
-        object_store::Error::NotFound { .. } => StoreError::Damaged(format!("hour's file {path} is gone")),
-        other => StoreError::Read(format!("{path}: {other}")),
-    }
-}
-
-/// Does asynchronous work and waits for it, in whatever thread.
-fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let over = || StoreError::Read("the threads for files of hours cannot be used".to_owned());
-    // Nobody hears an answer that comes after the wait was given up.
-    runtime()?.spawn(work.map(move |done| drop(sender.send(done))));
-    receiver.recv().map_err(|_| over())
 }
 
 /// Never dropped, so that a store may go away anywhere.
