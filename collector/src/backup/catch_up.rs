@@ -134,7 +134,7 @@ pub async fn catch_up(
     let collector = asked.origin.as_ref().map_or_else(|| asked.name.to_owned(), |origin| origin.collector.clone());
     let caught_up_us = Some(clock.wall().as_micros());
     let origin = Origin { collector, taken: taken.to_string(), taken_us: taken.as_micros(), caught_up_us };
-    Ok(CaughtUp { peer: name, since, adopted: adopting.finish()?, damaged: reading.damaged, lacking, origin })
+    Ok(CaughtUp { peer: name, since, adopted: adopting.finish(), damaged: reading.damaged, lacking, origin })
 }
 
 /// What a collector has of every boot.

@@ -3,8 +3,9 @@
 //! As from an agent, but offline and without anybody to acknowledge to: rows are checked, compared with what is there, and written in
 //! groups with their ledgers. What is there already changes nothing, so it may be done again, and ended at any moment.
 //!
-//! Rows come in order of time and not of number, so a ledger has many islands meanwhile. At the end a few are left, between them numbers
-//! that the other has no row of; the agent's next word tells which of those still come.
+//! Rows come in order of time and not of number, so a ledger has many islands meanwhile. Those that are left at the end have numbers between
+//! them that the other has no row of; the agent's next word tells which of those still come. So none is written off, unless there are
+//! more than a ledger can hold.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +24,8 @@ use super::metrics::{IngestMetrics, refusal_label};
 use super::order::Order;
 use super::work::{IncomingBatch, Peer, Permits, Work};
 use crate::plans::Plans;
-use crate::store::{ISLANDS_MAX, Ledger, Store, StoreError, Writes, small};
+use crate::store::{ISLANDS_ADOPTED_MAX, Ledger, Store, StoreError, small};
 
-/// Islands that a ledger may have after a group.
-const ISLANDS_MEANWHILE: usize = 2048;
-/// As many are left for the agents to make new ones beside them.
-const ISLANDS_LEFT: usize = ISLANDS_MAX / 2;
 /// Nothing that was stored is too large to be stored again.
 const LIMITS: Limits = Limits { bytes_max: 64 << 20, unpacked_bytes_max: 64 << 20, rows_max: ROWS_MAX };
 
@@ -125,7 +122,8 @@ impl Adopting {
         check::names_a_range(&batch).map_err(bad)?;
         let decoded = Rows::from_batch(&batch, &LIMITS).map_err(|e| bad(e.to_string()))?;
         let arrived = self.clock.wall();
-        let checked = check::rows(&decoded, &mut Order::default(), &self.plans, &self.limits, arrived);
+        let times = check::Times::at(arrived, &self.limits, self.store.dropped_through());
+        let checked = check::rows(&decoded, &mut Order::default(), &self.plans, &times, arrived);
         Ok(Work::Batch(Box::new(IncomingBatch {
             peer: peer.clone(),
             boot,
@@ -154,7 +152,7 @@ impl Adopting {
             *self.done.refused.entry(refusal_label(reason)).or_default() += rows;
         }
         self.done.stored += group.accepted.iter().map(|accepted| accepted.rows.len() as u64).sum::<u64>();
-        let (written_off, changes) = self.write_off(ISLANDS_MEANWHILE);
+        let (written_off, changes) = self.write_off(ISLANDS_ADOPTED_MAX);
         self.done.written_off += written_off;
         group.writes.small.extend(changes);
         if !group.writes.is_empty() {
@@ -164,17 +162,10 @@ impl Adopting {
         Ok(())
     }
 
-    /// Nothing more comes: few islands are left of each ledger.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn finish(mut self) -> Result<Adopted, StoreError> {
-        let (written_off, small) = self.write_off(ISLANDS_LEFT);
-        self.done.written_off += written_off;
-        if !small.is_empty() {
-            self.store.hot().write(&Writes { batches: Vec::new(), small })?;
-        }
-        Ok(self.done)
+    /// Nothing more comes.
+    #[must_use]
+    pub fn finish(self) -> Adopted {
+        self.done
     }
 
     /// Writes off the lowest gaps of ledgers with more islands than that.

@@ -23,6 +23,8 @@ const BOOTS_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct AgentBooks {
     boots: BTreeMap<BootId, Ledger>,
+    /// Islands that a ledger had from another collector at the start; the agent may make its own beside them.
+    adopted: BTreeMap<BootId, usize>,
     claims: VecDeque<Claim>,
     frontier: Option<WallTime>,
 }
@@ -31,6 +33,11 @@ impl AgentBooks {
     /// The ledger of a boot, a new one when it was never heard of.
     pub(super) fn ledger(&mut self, boot: BootId) -> &mut Ledger {
         self.boots.entry(boot).or_default()
+    }
+
+    /// Islands of a boot that the agent did not make.
+    pub(super) fn adopted(&self, boot: BootId) -> usize {
+        self.adopted.get(&boot).copied().unwrap_or(0)
     }
 
     pub(super) fn find(&self, boot: BootId) -> Option<&Ledger> {
@@ -112,7 +119,11 @@ impl AllBooks {
     pub(super) fn of(small: &SmallState) -> Self {
         let mut all = Self::default();
         for (agent, boot, ledger) in &small.ledgers {
-            all.of_agent(agent).boots.insert(*boot, ledger.clone());
+            let books = all.of_agent(agent);
+            books.boots.insert(*boot, ledger.clone());
+            if ledger.islands_adopted() > 0 {
+                books.adopted.insert(*boot, ledger.islands_adopted());
+            }
         }
         for (agent, through) in &small.frontiers {
             all.of_agent(agent).frontier = Some(*through);

@@ -42,22 +42,31 @@ impl Checked {
 }
 
 /// Limits of time at a moment.
-struct Times {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
     earliest: WallTime,
     latest: WallTime,
 }
 
+impl Times {
+    /// Nothing is taken of hours that went, for their age or for want of space: what comes of them again is not known to have
+    /// been there.
+    pub(super) fn at(now: WallTime, limits: &IngestLimits, dropped_through: WallTime) -> Self {
+        let earliest = now.minus(limits.retention).max(dropped_through);
+        Self { earliest, latest: now.plus(limits.future_max) }
+    }
+}
+
 /// Looks at each row of a batch of a stream, whose order of targets is learnt.
-pub(super) fn rows(rows: &Rows, order: &mut Order, plans: &Plans, limits: &IngestLimits, now: WallTime) -> Checked {
+pub(super) fn rows(rows: &Rows, order: &mut Order, plans: &Plans, times: &Times, now: WallTime) -> Checked {
     let known = plans.known();
     let targets: Vec<_> = rows.targets().iter().map(|text| order.number(&known, text)).collect();
-    let times = Times { earliest: now.minus(limits.retention), latest: now.plus(limits.future_max) };
     let (good, keys) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     let mut checked = Checked { good, keys, ..Checked::default() };
     let mut places = Places::default();
     for (i, row) in rows.iter().enumerate() {
         let good = row.and_then(|row| {
-            let (target, slot_length) = one(&row, &targets, &known, &times)?;
+            let (target, slot_length) = one(&row, &targets, &known, times)?;
             Ok((Key { target, slot_length }, Sample::of(&row, rows.sequence(i), now, &mut places)))
         });
         match good {

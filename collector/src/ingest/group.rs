@@ -53,7 +53,7 @@ pub(super) struct State {
     pub(super) dedup: Dedup,
     /// The highest that was given to a record.
     pub(super) serial: u64,
-    /// The most islands of a ledger; more are refused.
+    /// The most islands of a ledger beside those that it had from another collector; more are refused.
     pub(super) islands_max: usize,
     pub(super) metrics: IngestMetrics,
 }
@@ -123,8 +123,10 @@ impl State {
     /// The parts of a range that are not settled, unless there are too many gaps below it: then its stream ends, and the
     /// agent comes back and sends from the cursor on.
     fn open_parts(&mut self, peer: &Peer, boot: BootId, range: &Range<Sequence>) -> Option<Vec<Range<Sequence>>> {
-        let ledger = self.books.of_agent(&peer.agent).ledger(boot);
-        if ledger.can_settle(range, self.islands_max) {
+        let books = self.books.of_agent(&peer.agent);
+        let islands_max = self.islands_max.saturating_add(books.adopted(boot));
+        let ledger = books.ledger(boot);
+        if ledger.can_settle(range, islands_max) {
             return Some(ledger.open_parts(range.clone()));
         }
         peer.mailbox.end(tonic::Status::resource_exhausted(format!(

@@ -59,6 +59,7 @@ pub struct IngestService {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) collector: String,
+    pub(super) store: Store,
     pub(super) plans: Arc<Plans>,
     pub(super) limits: IngestLimits,
     pub(super) clock: Arc<dyn Clock>,
@@ -106,7 +107,7 @@ impl IngestService {
                 islands_max: ISLANDS_MAX,
                 metrics: parts.metrics.clone(),
             },
-            store: parts.store,
+            store: parts.store.clone(),
             plans: parts.plans.clone(),
             clock: parts.clock.clone(),
             board: board.clone(),
@@ -119,6 +120,7 @@ impl IngestService {
         let memory = Arc::new(Semaphore::new((parts.limits.queue_bytes_max >> 10).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Shared {
             collector: parts.collector,
+            store: parts.store,
             plans: parts.plans,
             limits: parts.limits,
             clock: parts.clock,

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The cursor that an agent gets is `next_sequence`. Islands are few: an agent sends in order, or its newest first. A peer
-//! that makes more of them than [`ISLANDS_MAX`] is refused, so that a ledger stays small.
+//! that makes more of them than [`ISLANDS_MAX`] is refused, so that a ledger stays small. What was taken in from another collector may have left
+//! more, up to [`ISLANDS_ADOPTED_MAX`]; the agent may make its own beside them.
 //!
 //! stored + duplicate + refused + lost = numbers settled, always. A row that comes again after it was settled changes
 //! nothing and is counted apart.
@@ -18,6 +19,8 @@ use uitwijk_proto::v1;
 
 /// The most ranges above the cursor.
 pub const ISLANDS_MAX: usize = 64;
+/// The most that come from another collector: a few kilobytes.
+pub const ISLANDS_ADOPTED_MAX: usize = 2048;
 
 /// How the numbers of one boot were settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,13 @@ impl Ledger {
         }
         let at = self.islands.partition_point(|island| island.start < range.start);
         self.islands.insert(at, range);
+    }
+
+    /// Islands that are no agent's doing, since it may not make so many.
+    #[must_use]
+    pub fn islands_adopted(&self) -> usize {
+        let islands = self.islands.len();
+        if islands > ISLANDS_MAX { islands.min(ISLANDS_ADOPTED_MAX) } else { 0 }
     }
 
     /// Nothing is missing below what has come.

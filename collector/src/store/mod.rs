@@ -51,7 +51,7 @@ pub use format::FORMAT;
 pub use frozen::{Frozen, SealedFile};
 pub use hot::{Entry, HotSnapshot, HotStore, ScanLimits, ScanPart, Space, WriteTimes, Writes};
 pub use key::{RECORD_SPAN, RecordKey};
-pub use ledger::{ISLANDS_MAX, Ledger};
+pub use ledger::{ISLANDS_ADOPTED_MAX, ISLANDS_MAX, Ledger};
 pub use mask::Mask;
 pub use memory::{Failing, MemoryStore};
 pub use query::{Filter, PAGE_SIZE_MAX, Page, QueryError, StoredRecord};

@@ -48,8 +48,9 @@ impl StreamTask {
     fn check(&mut self, batch: &v1::Batch, arrived: WallTime) -> Option<check::Checked> {
         match Rows::from_batch(batch, &self.shared.limits.columns()) {
             Ok(rows) => {
-                let Shared { plans, limits, .. } = &*self.shared;
-                Some(check::rows(&rows, &mut self.order, plans, limits, arrived))
+                let Shared { plans, limits, store, .. } = &*self.shared;
+                let times = check::Times::at(arrived, limits, store.dropped_through());
+                Some(check::rows(&rows, &mut self.order, plans, &times, arrived))
             }
             Err(error) => {
                 tracing::warn!(agent = %self.peer.agent, boot = batch.boot, first_sequence = batch.first_sequence,

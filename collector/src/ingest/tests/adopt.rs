@@ -9,13 +9,14 @@ use uitwijk_model::{BootId, Record, WallTime};
 use uitwijk_proto::v1::LossReason;
 
 use super::exactly_once::{committer, incoming, row_of};
+use super::world::{World, limits, peer};
 use crate::ingest::mailbox::Mailbox;
 use crate::ingest::work::{Lost, Peer, Work};
 use crate::ingest::{Adopted, Adopting, IngestLimits};
 use crate::plans::Plans;
 use crate::store::tests::sealing::{remove_covered, seal_all};
-use crate::store::{ISLANDS_MAX, MemoryStore, Objects, Store};
-use crate::testing::{NOW, TestClock, agent_id, plan, vantage};
+use crate::store::{MemoryStore, Objects, Store};
+use crate::testing::{NOW, TestClock, agent_id, batch, plan, row, slot_now, vantage};
 
 type Key = (String, i64, u8);
 
@@ -47,7 +48,7 @@ fn take_all(store: &Store, records: &[Record], page: usize, turned: usize) -> Ad
     let at = turned % pages.len();
     pages.rotate_left(at);
     pages.into_iter().for_each(|page| adopting.take(page.to_vec()).unwrap());
-    adopting.finish().unwrap()
+    adopting.finish()
 }
 
 /// Keys in the store, and rows by boot; each key once.
@@ -93,9 +94,19 @@ fn check(delivered: &[(u64, u64, u64)], lost: &[(u64, u64, u64)], page: usize, t
     for (_, boot, ledger) in &ledgers {
         assert!(ledger.balances(), "{ledger:?}");
         assert_eq!(ledger.stored, rows.get(boot).copied().unwrap_or(0), "{boot}");
-        let gaps = ledger.open_parts(1..ledger.end_sequence()).len();
-        assert!(gaps <= ISLANDS_MAX / 2, "{gaps} gaps are left");
+        let known = |n: u64| {
+            let of = |all: &[(u64, u64, u64)]| {
+                all.iter().any(|&(b, first, count)| b == boot.0 && (first..first + count).contains(&n))
+            };
+            of(delivered) || of(lost) || theirs.iter().any(|record| record.boot == *boot && record.sequence == n)
+        };
+        for gap in ledger.open_parts(1..ledger.end_sequence()) {
+            gap.for_each(|n| assert!(!known(n), "{boot} {n} is open"));
+        }
+        let settled = (1..ledger.end_sequence()).filter(|n| known(*n)).count() as u64;
+        assert_eq!(ledger.settled(), settled, "what nobody has a row of may still come from the agent");
     }
+    assert_eq!(done.written_off, 0);
     assert_eq!(take_all(&store, &theirs, page, 0).stored, 0, "again, it changes nothing");
     assert_eq!(holds(&store).0, keys);
     assert_eq!(store.small().unwrap().ledgers, ledgers);
@@ -132,4 +143,38 @@ fn rows_that_nobody_may_store_are_refused_and_counted() {
     let done = take_all(&store, &records, 100, 0);
     assert_eq!((done.rows, done.stored, done.written_off), (7, 7 - unknown, 0));
     assert_eq!(done.refused, [("unknown_target", unknown)].into());
+}
+
+/// The peer has every second row of a boot, and the agent all of them: it sends the newest beside what it kept.
+#[tokio::test]
+async fn an_agent_fills_more_gaps_than_it_may_make_and_its_newest_rows_go_ahead() {
+    let store = Store::over(Arc::new(MemoryStore::default()));
+    let of = |sequence: u64| {
+        let (slot, attempt) = (slot_now() - 400 + i64::try_from(sequence).unwrap(), 0);
+        row("exchange/default@NL", slot, attempt, sequence)
+    };
+    let (agent, last) = (agent_id("nl-1"), 300);
+    let every_second = (2..=last).step_by(2).map(|sequence| Record {
+        agent: agent.clone(),
+        vantage: vantage("NL", "1"),
+        boot: BootId(1),
+        sequence,
+        measurement: of(sequence),
+    });
+    let done = take_all(&store, &every_second.collect::<Vec<_>>(), 1000, 0);
+    assert_eq!((done.stored, done.written_off), (150, 0));
+
+    let world = World::over(store, limits());
+    let mut stream = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
+    stream.hello_with(1, &[(1, 1, last + 20)]).await;
+    stream.welcome().await;
+    for newest in [last + 5, last + 10] {
+        stream.batch(batch(1, newest, &[of(newest)])).await;
+    }
+    stream.batch(batch(1, 1, &(1..=last + 20).map(of).collect::<Vec<_>>())).await;
+    stream.acknowledged(1, last + 21).await;
+    stream.done().await;
+    assert_eq!(world.stored().len() as u64, last + 20);
+    let state = &world.service.agents()[1];
+    assert_eq!((state.ledgers[0].stored, state.ledgers[0].lost), (last + 20, 0));
 }

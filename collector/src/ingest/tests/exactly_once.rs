@@ -93,6 +93,7 @@ pub(super) fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, c
     let rows: Vec<Measurement> = (first..first + count).map(|sequence| row_of(boot, sequence)).collect();
     let batch = batch(boot, first, &rows);
     let decoded = Rows::from_batch(&batch, &Limits::default()).unwrap();
+    let times = check::Times::at(NOW, &IngestLimits::default(), WallTime::from_micros(i64::MIN));
     Work::Batch(Box::new(IncomingBatch {
         peer: peer.clone(),
         boot: BootId(boot),
@@ -101,7 +102,7 @@ pub(super) fn incoming(peer: &Arc<Peer>, plans: &Plans, boot: u64, first: u64, c
         columns: batch.columns,
         compression: batch.compression,
         arrived: NOW,
-        checked: Some(check::rows(&decoded, &mut Order::default(), plans, &IngestLimits::default(), NOW)),
+        checked: Some(check::rows(&decoded, &mut Order::default(), plans, &times, NOW)),
         span: tracing::Span::none(),
         permits: Permits::default(),
     }))

@@ -5,9 +5,10 @@ use uitwijk_model::{Measurement, Slot, WallTime};
 use uitwijk_proto::columns;
 use uitwijk_proto::v1::{self, RefusalReason, from_agent};
 
-use super::world::{World, peer};
+use super::world::{World, limits, peer};
 use crate::ingest::{JudgeInput, ReasonLabel};
-use crate::store::{Filter, Part};
+use crate::store::tests::sealing::{remove_covered, seal_all};
+use crate::store::{Filter, Goes, Hour, MemoryStore, Objects, Part, Store};
 use crate::testing::{NOW, batch, plan, row, slot_now, told_of, vantage};
 
 const NL: &str = "exchange/default@NL";
@@ -298,4 +299,29 @@ async fn a_batch_over_hours_is_kept_in_pieces_of_a_minute() {
     let sequences: Vec<u64> =
         records.iter().flat_map(|r| (0..u64::from(r.count)).map(|i| r.key.first_sequence + i)).collect();
     assert_eq!(sequences, (1..=250).chain(252..=501).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_row_of_an_hour_that_went_is_too_old_though_it_is_sent_again() {
+    let (hot, objects) = (std::sync::Arc::new(MemoryStore::default()), Objects::memory());
+    let store = Store::joined(hot.clone(), objects.clone()).unwrap();
+    let world = World::over(store.clone(), limits());
+    let (went, stays) = (row(NL, slot_now() - 3, 0, 100), row(NL, slot_now() + 3, 0, 100));
+    let hour = Hour::of(went.scheduled);
+    assert!(hour < Hour::of(stays.scheduled));
+    let mut agent = world.agent(5).await;
+    agent.batch(batch(5, 1, &[went.clone(), stays.clone()])).await;
+    agent.acknowledged(5, 3).await;
+    seal_all(&store, 100);
+    remove_covered(&store);
+    store.drop_hour(hour, Goes::Measurements).unwrap();
+    // Another number and another attempt of the hour come, and what was there comes again to a collector that started anew.
+    let world = World::over(Store::joined(hot, objects).unwrap(), limits());
+    let mut agent = world.agent(6).await;
+    let late = row(NL, slot_now() - 4, 0, 100);
+    agent.batch(batch(6, 1, &[went, late, stays.clone()])).await;
+    let ack = agent.acknowledged(6, 4).await;
+    let refused: Vec<(i32, u64)> = ack.refused.iter().map(|r| (r.reason, r.count)).collect();
+    assert_eq!(refused, [(RefusalReason::Past.into(), 2)]);
+    assert_eq!(world.stored(), [stays]);
 }

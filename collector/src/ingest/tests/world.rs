@@ -43,8 +43,13 @@ impl World {
 
     pub(super) fn with(limits: IngestLimits) -> Self {
         let hot = Arc::new(MemoryStore::default());
+        Self { hot: hot.clone(), ..Self::over(Store::over(hot), limits) }
+    }
+
+    /// Over a store that was there before.
+    pub(super) fn over(store: Store, limits: IngestLimits) -> Self {
         let (judge_in, judge) = mpsc::channel(1000);
-        let (store, plans) = (Store::over(hot.clone()), Arc::new(Plans::fixed(plan(1, 2))));
+        let (hot, plans) = (Arc::default(), Arc::new(Plans::fixed(plan(1, 2))));
         let (metrics, health, stopping) = (IngestMetrics::default(), Health::default(), CancellationToken::new());
         let (service, committer) = IngestService::start(Parts {
             collector: "col-nl".into(),

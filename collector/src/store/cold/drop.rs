@@ -67,6 +67,12 @@ impl Store {
         self.cold.manifest().hours.iter().map(one).collect()
     }
 
+    /// The end of the latest hour whose measurements went; the least moment when none did.
+    #[must_use]
+    pub fn dropped_through(&self) -> WallTime {
+        self.cold.dropped_through()
+    }
+
     /// Lets measurements of an hour go, or all of it. Readers that began before still see them.
     ///
     /// # Errors

@@ -84,6 +84,11 @@ impl HourRow {
         self.generations.iter().flat_map(|g| &g.files)
     }
 
+    /// Whether measurements of it went.
+    pub(in crate::store) fn went(&self) -> bool {
+        self.generations.iter().any(|g| g.files.is_empty() && !g.rollups.is_empty())
+    }
+
     pub(in crate::store) fn rollups(&self) -> impl Iterator<Item = &FileRow> {
         self.generations.iter().flat_map(|g| &g.rollups)
     }

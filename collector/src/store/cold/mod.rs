@@ -28,6 +28,7 @@ mod seal;
 mod sheet;
 mod write;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 pub use drop::{Goes, Gone, SealedHour};
@@ -42,6 +43,8 @@ pub use seal::{FILE_ROWS_MAX, Sealed, Sealing};
 
 pub(super) use manifest::{Cover, Manifest, hours_of};
 pub(super) use rows::Keys;
+
+use uitwijk_model::WallTime;
 
 use super::{Filter, StoreError};
 use manifest::HourRow;
@@ -60,12 +63,16 @@ pub(super) struct Cold {
     older: Mutex<Vec<Weak<Manifest>>>,
     /// Held by whoever changes the manifest.
     changing: Mutex<()>,
+    /// The end of the latest hour whose measurements went, microseconds.
+    dropped_through: AtomicI64,
 }
 
 impl Cold {
     pub(super) fn new(objects: Objects, manifest: Manifest) -> Self {
+        let went = manifest.hours.iter().filter(|(_, row)| row.went()).map(|(hour, _)| hour.end().as_micros());
+        let dropped_through = AtomicI64::new(went.max().unwrap_or(i64::MIN));
         let current = RwLock::new(Arc::new(manifest));
-        Self { objects, current, older: Mutex::default(), changing: Mutex::default() }
+        Self { objects, current, older: Mutex::default(), changing: Mutex::default(), dropped_through }
     }
 
     /// The manifest as it is now.
@@ -84,6 +91,9 @@ impl Cold {
 
     /// From now on readers see the hour like this. The change is on disk already.
     fn publish(&self, hour: Hour, row: Option<HourRow>) {
+        if row.as_ref().is_some_and(HourRow::went) {
+            self.dropped_through.fetch_max(hour.end().as_micros(), Ordering::AcqRel);
+        }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Manifest::clone(&current);
         match row {
@@ -101,6 +111,10 @@ impl Cold {
         older.is_empty()
     }
 
+    pub(super) fn dropped_through(&self) -> WallTime {
+        WallTime::from_micros(self.dropped_through.load(Ordering::Acquire))
+    }
+
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         let manifest = self.manifest();
@@ -115,17 +129,12 @@ pub(super) struct ColdWalk {
     /// The next file is the last.
     files: Vec<FileRow>,
     open: Option<(Arc<ColdFile>, FileRow, usize)>,
-    range: (uitwijk_model::WallTime, uitwijk_model::WallTime),
+    range: (WallTime, WallTime),
     filter: Filter,
 }
 
 impl ColdWalk {
-    pub(super) fn new(
-        cold: &Cold,
-        manifest: &Manifest,
-        range: (uitwijk_model::WallTime, uitwijk_model::WallTime),
-        filter: Filter,
-    ) -> Self {
+    pub(super) fn new(cold: &Cold, manifest: &Manifest, range: (WallTime, WallTime), filter: Filter) -> Self {
         let (from, to) = range;
         let within = |file: &&FileRow| file.from_us < to.as_micros() && from.as_micros() <= file.to_us;
         let hours = manifest.hours.range(Hour::of(from)..).take_while(|(hour, _)| hour.start() < to);
@@ -135,9 +144,9 @@ impl ColdWalk {
     }
 
     /// Nothing that comes was scheduled before this; absent at the end.
-    pub(super) fn mark(&self) -> Option<uitwijk_model::WallTime> {
+    pub(super) fn mark(&self) -> Option<WallTime> {
         let file = self.open.as_ref().map(|(_, file, _)| file).or(self.files.last())?;
-        Some(uitwijk_model::WallTime::from_micros(file.from_us))
+        Some(WallTime::from_micros(file.from_us))
     }
 }
 
@@ -159,7 +168,7 @@ impl Iterator for ColdWalk {
                 self.open = None;
                 continue;
             }
-            let mark = uitwijk_model::WallTime::from_micros(row.from_us);
+            let mark = WallTime::from_micros(row.from_us);
             let (from, to) = self.range;
             let rows = ColdRows { file: file.clone(), group: *group, from, to, mark };
             *group += 1;
