@@ -458,6 +458,8 @@ fn of_the_backups() {
         software: "uitwijk-collector 0.1.0".into(),
         sealed_place: "data_dir".into(),
         sealed_copied: true,
+        // The first that made backups did not say it.
+        store_format: 0,
     };
     let end = v1::BackupEnd {
         records: 1,

@@ -32,6 +32,11 @@ pub enum BackupError {
         /// What is wrong.
         why: String,
     },
+    /// A log of a backup is not good.
+    #[error(
+        "{0}: empty the directory and restore an older backup, or leave the logs of verdicts out (--without-verdicts)"
+    )]
+    Verdicts(#[source] Box<Self>),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {

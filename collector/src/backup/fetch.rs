@@ -92,7 +92,7 @@ impl Writing {
         let at = layout::place(&self.dir, &path)?;
         layout::make_parents(&self.dir, &at)?;
         self.folders.extend(at.parent().map(Path::to_owned));
-        let file = File::create_new(&at).map_err(BackupError::io(&at))?;
+        let file = layout::make_file(&at)?;
         self.open = Some(Open { file, at, path, sum: Sha256::new(), bytes: 0 });
         Ok(())
     }
@@ -103,6 +103,10 @@ impl Writing {
         let shadows = end.shadow_entries.map(|entries| Chain { entries, head: end.shadow_head });
         let manifest = Manifest {
             format: FORMAT,
+            store_format: match begin.store_format {
+                0 => layout::first_store_format(),
+                said => said,
+            },
             collector: begin.collector,
             taken: WallTime::from_micros(begin.taken_us).to_string(),
             taken_us: begin.taken_us,

@@ -11,8 +11,9 @@
 //!   manifest.json      what is in the others: written last
 //! ```
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,10 @@ const MANIFEST: &str = "manifest.json";
 const MANIFEST_SUM: &str = "manifest.sha256";
 /// A larger manifest is none of ours: a hundred years of hours have fewer files.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
+
+/// What was measured and said is for whoever made the copy.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
 
 /// Small state and batches.
 pub const STORE: &str = "store.records";
@@ -114,6 +119,9 @@ pub struct Sealed {
 pub struct Manifest {
     /// Version of the layout.
     pub format: u32,
+    /// Version of the store whose records these are.
+    #[serde(default = "first_store_format")]
+    pub store_format: u32,
     /// Whose it is.
     pub collector: String,
     /// The moment, for people.
@@ -128,6 +136,11 @@ pub struct Manifest {
     pub sealed: Sealed,
     /// Every file but those that stand for the whole.
     pub files: Vec<Listed>,
+}
+
+/// The format of the stores of which the first backups were made, which do not say it.
+pub(super) const fn first_store_format() -> u32 {
+    2
 }
 
 impl Manifest {
@@ -194,9 +207,12 @@ pub fn read(dir: &Path) -> Result<Manifest, BackupError> {
     }
     let said: serde_json::Value =
         serde_json::from_slice(&json).map_err(|e| BackupError::damaged(MANIFEST, e.to_string()))?;
-    if let Some(found) = said.get("format").and_then(serde_json::Value::as_u64).filter(|f| *f > u64::from(FORMAT)) {
-        let why = format!("the backup has format {found}, this release reads up to {FORMAT}: run a newer release");
-        return Err(BackupError::directory(dir, why));
+    for (key, known, what) in [("format", FORMAT, "a backup"), ("store_format", crate::store::FORMAT, "a store")] {
+        if let Some(found) = said.get(key).and_then(serde_json::Value::as_u64).filter(|f| *f > u64::from(known)) {
+            let why =
+                format!("it holds {what} of format {found}, this release reads up to {known}: run a newer release");
+            return Err(BackupError::directory(dir, why));
+        }
     }
     let manifest: Manifest = serde_json::from_value(said).map_err(|e| BackupError::damaged(MANIFEST, e.to_string()))?;
     for file in &manifest.files {
@@ -220,7 +236,7 @@ pub fn place(dir: &Path, path: &str) -> Result<PathBuf, BackupError> {
 
 /// Makes a directory, or takes one that holds nothing.
 pub(super) fn make_empty(dir: &Path, advice: &str) -> Result<(), BackupError> {
-    fs::create_dir_all(dir).map_err(|e| BackupError::directory(dir, e.to_string()))?;
+    make_folder(dir).map_err(|e| BackupError::directory(dir, e.to_string()))?;
     for entry in fs::read_dir(dir).map_err(|e| BackupError::directory(dir, e.to_string()))? {
         let name = entry.map_err(BackupError::io(dir))?.file_name();
         if name == RESTORING {
@@ -306,14 +322,42 @@ pub fn refuse_unfinished(data_dir: &Path) -> Result<(), BackupError> {
     }
 }
 
+/// Refuses a data directory that was made from the backup of another collector.
+///
+/// # Errors
+/// When it is one, or does not say.
+pub fn refuse_another(data_dir: &Path, name: &str) -> Result<(), BackupError> {
+    match Origin::of(data_dir)? {
+        Some(origin) if origin.collector != name => {
+            let whose = origin.collector;
+            let why = format!(
+                "it was restored from a backup of {whose}, and the certificate is for {name}: name the directory of {name}, or the certificate of {whose} (tls.cert_file)"
+            );
+            Err(BackupError::directory(data_dir, why))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file and syncs it; whoever calls syncs the directory.
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
     let write = || {
-        let mut file = File::create(path)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
     write().map_err(BackupError::io(path))
+}
+
+/// A new file, for nobody else to read.
+pub(super) fn make_file(path: &Path) -> Result<File, BackupError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
+    made.map_err(BackupError::io(path))
+}
+
+/// A folder with those above it, for nobody else to look into. One that is there stays as it is.
+pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(dir)
 }
 
 /// What was made in a directory stays after a power cut.
@@ -325,7 +369,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), BackupError> {
 pub(super) fn make_parents(root: &Path, file: &Path) -> Result<(), BackupError> {
     let mut missing: Vec<&Path> = file.ancestors().skip(1).take_while(|dir| *dir != root && !dir.exists()).collect();
     while let Some(dir) = missing.pop() {
-        fs::create_dir(dir).map_err(BackupError::io(dir))?;
+        make_folder(dir).map_err(BackupError::io(dir))?;
         sync_dir(dir.parent().unwrap_or(root))?;
     }
     Ok(())

@@ -30,12 +30,25 @@ pub struct Restored {
     pub cold: PathBuf,
 }
 
-/// Makes a data directory of a backup. Files of sealed hours go into `cold` if it is named, else where a collector looks for them
-/// that has no `cold.url`.
+/// What is to be restored of a backup, and where to.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// The backup.
+    pub from: &'a Path,
+    /// The data directory to be.
+    pub to: &'a Path,
+    /// Where the files of sealed hours go; absent means where a collector looks for them that has no `cold.url`.
+    pub cold: Option<&'a Path>,
+    /// The logs of the verdicts and of the shadows too.
+    pub verdicts: bool,
+}
+
+/// Makes a data directory of a backup.
 ///
 /// # Errors
 /// When the backup is unfinished or damaged, the directory not empty, or the disk fails. What was begun must be deleted then.
-pub fn restore(from: &Path, to: &Path, cold: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Restored, BackupError> {
+pub fn restore(wanted: &Wanted<'_>, clock: Arc<dyn Clock>) -> Result<Restored, BackupError> {
+    let Wanted { from, to, cold, verdicts } = *wanted;
     let manifest = layout::read(from)?;
     layout::make_empty(to, "a restore needs an empty directory, so that nothing is lost that is still good")?;
     layout::begin_restore(to)?;
@@ -45,8 +58,10 @@ pub fn restore(from: &Path, to: &Path, cold: Option<&Path>, clock: Arc<dyn Clock
     let store = manifest.files.iter().find(|file| file.path == STORE);
     let store = store.ok_or_else(|| BackupError::damaged("manifest.json", format!("it lists no {STORE}")))?;
     restoring.store(store, &manifest, clock)?;
-    for file in manifest.files.iter().filter(|file| file.path != STORE) {
-        restoring.file(file, &manifest)?;
+    let is_log = |file: &Listed| [VERDICTS, SHADOWS].contains(&file.path.as_str());
+    for file in manifest.files.iter().filter(|file| file.path != STORE && (verdicts || !is_log(file))) {
+        let restored = restoring.file(file, &manifest);
+        restored.map_err(|error| if is_log(file) { BackupError::Verdicts(Box::new(error)) } else { error })?;
     }
     restoring.folders.iter().try_for_each(|folder| layout::sync_dir(folder))?;
     let (collector, taken, taken_us) = (manifest.collector.clone(), manifest.taken.clone(), manifest.taken_us);
@@ -84,8 +99,15 @@ impl Restoring<'_> {
         Ok(Summing::new(BufReader::new(File::open(&path).map_err(BackupError::io(&path))?)))
     }
 
+    /// A folder for a database, which makes its files as the umask says.
+    fn folder(&self, name: &str) -> Result<PathBuf, BackupError> {
+        let dir = self.to.join(name);
+        layout::make_folder(&dir).map_err(BackupError::io(&dir))?;
+        Ok(dir)
+    }
+
     fn store(&self, file: &Listed, manifest: &Manifest, clock: Arc<dyn Clock>) -> Result<(), BackupError> {
-        let store = DiskStore::open(&self.to.join("store"), DiskOptions::default(), clock)?;
+        let store = DiskStore::open(&self.folder("store")?, DiskOptions::default(), clock)?;
         let mut reading = Records::new(self.open(file)?);
         let (mut writes, mut bytes, mut found) = (Writes::default(), 0, 0);
         while let Some(Record { space, key, value }) = reading.next().map_err(|why| BackupError::damaged(STORE, why))? {
@@ -112,7 +134,7 @@ impl Restoring<'_> {
     }
 
     fn log(&self, file: &Listed, name: &str, entries: u64, head: &str) -> Result<(), BackupError> {
-        let dir = self.to.join(name);
+        let dir = self.folder(name)?;
         let mut filling = VerdictLog::fill(&dir)?;
         let mut reading = Records::new(self.open(file)?);
         while let Some(Record { space, key, value }) =
@@ -135,11 +157,11 @@ impl Restoring<'_> {
     }
 
     fn copy(&mut self, file: &Listed, to: &Path, root: &Path) -> Result<(), BackupError> {
-        std::fs::create_dir_all(root).map_err(BackupError::io(root))?;
+        layout::make_folder(root).map_err(BackupError::io(root))?;
         layout::make_parents(root, to)?;
         self.folders.extend(to.parent().map(Path::to_owned));
         let mut reading = self.open(file)?;
-        let mut writing = File::create_new(to).map_err(BackupError::io(to))?;
+        let mut writing = layout::make_file(to)?;
         std::io::copy(&mut reading, &mut writing).map_err(BackupError::io(to))?;
         agrees(file, reading)?;
         writing.flush().and_then(|()| writing.sync_all()).map_err(BackupError::io(to))

@@ -49,8 +49,11 @@ pub enum TakeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file of a sealed hour.
+    #[error("{0}: mend that, or take a backup with --sealed named, which leaves such files out")]
+    Sealed(#[source] StoreError),
     /// A log.
-    #[error(transparent)]
+    #[error("{0}: stop the collector and move the log aside: a new one begins, and a backup can be taken")]
     Log(#[from] LogError),
     /// The directory of plans.
     #[error("the plans cannot be read: {0}")]
@@ -105,6 +108,7 @@ pub fn take(sources: &Sources, sealed: v1::SealedFiles, put: &mut Put<'_>) -> Re
         software: concat!("uitwijk-collector ", env!("CARGO_PKG_VERSION")).to_owned(),
         sealed_place: sources.cold_url.clone().unwrap_or_else(|| "data_dir".to_owned()),
         sealed_copied: copied,
+        store_format: crate::store::FORMAT,
     }))?;
     let mut end = store(&moments.store, &mut out)?;
     (end.verdict_entries, end.verdict_head) = log(layout::VERDICTS, &moments.log, &mut out)?;
@@ -185,14 +189,14 @@ fn plan(path: &PathBuf, out: &mut Out<'_>) -> Result<(), TakeError> {
 }
 
 /// A file that is gone or shorter must not hinder the backup of all others.
-fn is_whole(frozen: &Frozen, file: &SealedFile) -> Result<bool, StoreError> {
+fn is_whole(frozen: &Frozen, file: &SealedFile) -> Result<bool, TakeError> {
     match frozen.read(&file.path, file.bytes.saturating_sub(1)..file.bytes) {
         Ok(_) => Ok(true),
         Err(error @ StoreError::Damaged(_)) => {
             tracing::error!(%error, "a file of a sealed hour is only named in the backup");
             Ok(false)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(TakeError::Sealed(error)),
     }
 }
 
@@ -201,7 +205,7 @@ fn sealed_file(frozen: &Frozen, file: &SealedFile, out: &mut Out<'_>) -> Result<
     let mut at = 0;
     while at < file.bytes {
         let end = file.bytes.min(at + PIECE_BYTES as u64);
-        out.write(&frozen.read(&file.path, at..end)?)?;
+        out.write(&frozen.read(&file.path, at..end).map_err(TakeError::Sealed)?)?;
         at = end;
     }
     Ok(out.end()?)

@@ -15,7 +15,7 @@ use super::backup_args::{Keep, Since};
 use super::{Failure, MEND, USAGE, log_options, resolve};
 use crate::backup::catch_up::{self, Asked, CatchUpError, CaughtUp};
 use crate::backup::layout::{Manifest, Origin};
-use crate::backup::restore::{Restored, restore};
+use crate::backup::restore::{Restored, Wanted, restore};
 use crate::backup::{BackupError, fetch, layout, verify};
 use crate::config::{Config, Sources};
 use crate::ingest::{Adopting, IngestLimits};
@@ -36,9 +36,10 @@ pub(super) fn execute(keep: &Keep, sources: &Sources, clock: Arc<dyn Clock>) -> 
             told(&runtime()?.block_on(taking)?, to);
             Ok(())
         }
-        Keep::Restore { from, to, cold } => {
-            let restored = restore(from, to, cold.as_deref(), clock).map_err(failure)?;
-            told_of_restore(&restored, to);
+        Keep::Restore { from, to, cold, verdicts } => {
+            let wanted = Wanted { from, to, cold: cold.as_deref(), verdicts: *verdicts };
+            let restored = restore(&wanted, clock).map_err(failure)?;
+            told_of_restore(&restored, &wanted);
             Ok(())
         }
         Keep::CatchUp { from, since } => catch_up(&resolve(sources)?.config, from, *since, &clock),
@@ -112,6 +113,7 @@ fn catch_up(config: &Config, from: &str, since: Option<Since>, clock: &Arc<dyn C
     let plan = load_plan(&config.plan_file)?;
     let late_max = reach(&plan);
     layout::refuse_unfinished(&config.data_dir).map_err(failure)?;
+    layout::refuse_another(&config.data_dir, &credentials.identity().name).map_err(failure)?;
     let origin = Origin::of(&config.data_dir).map_err(failure)?;
     if origin.is_none() && since.is_none() {
         return Err(CatchUpError::Since.into());
@@ -195,8 +197,8 @@ fn told(manifest: &Manifest, to: &Path) {
     }
 }
 
-fn told_of_restore(restored: &Restored, to: &Path) {
-    let Restored { manifest, cold } = restored;
+fn told_of_restore(restored: &Restored, wanted: &Wanted<'_>) {
+    let (Restored { manifest, cold }, to) = (restored, wanted.to);
     println!("{} restored from the backup of {} of {}", to.display(), manifest.collector, manifest.taken);
     if manifest.sealed.copied {
         println!("  the files of sealed hours are in {}", cold.display());
@@ -205,6 +207,9 @@ fn told_of_restore(restored: &Restored, to: &Path) {
     }
     if manifest.sealed.place != "data_dir" {
         println!("  the collector had cold.url {}: keep it only if the files are there", manifest.sealed.place);
+    }
+    if !wanted.verdicts {
+        println!("  the verdict log begins anew: what was judged and what people said before is not in it");
     }
     println!("next, before the start: uitwijk-collector catch-up --from https://PEER:7443");
 }

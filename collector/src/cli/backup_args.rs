@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use uitwijk_model::{Millis, WallTime};
 use uitwijk_proto::v1::SealedFiles;
 
@@ -17,7 +17,7 @@ pub(super) enum Keep {
     /// Ask the running collector for one.
     Backup { to: PathBuf, collector: Option<String>, sealed: SealedFiles, within: Millis },
     /// Make a data directory of one.
-    Restore { from: PathBuf, to: PathBuf, cold: Option<PathBuf> },
+    Restore { from: PathBuf, to: PathBuf, cold: Option<PathBuf>, verdicts: bool },
     /// Look at one, or at a data directory.
     Verify { dir: PathBuf, cold: Option<String> },
     /// Take in what another collector has.
@@ -73,6 +73,12 @@ pub(super) fn commands() -> [Command; 4] {
                 .value_name("DIR")
                 .value_parser(folder)
                 .help("where the files of sealed hours go, for a collector with cold.url file:///DIR"),
+        )
+        .arg(
+            Arg::new("without-verdicts")
+                .long("without-verdicts")
+                .action(ArgAction::SetTrue)
+                .help("leaves out the logs of verdicts, labels and switches, as when they are damaged"),
         );
     let verify = Command::new("verify")
         .about("Checks sums, counts and the chain of verdicts of a backup, or of the data directory of a stopped collector")
@@ -119,7 +125,12 @@ pub(super) fn of(name: &str, matches: &ArgMatches) -> Result<Keep, clap::Error> 
             },
             within: *matches.get_one("within").ok_or_else(|| missing("within"))?,
         }),
-        "restore" => Ok(Keep::Restore { from: dir("from")?, to: dir("to")?, cold: matches.get_one("cold").cloned() }),
+        "restore" => Ok(Keep::Restore {
+            from: dir("from")?,
+            to: dir("to")?,
+            cold: matches.get_one("cold").cloned(),
+            verdicts: !matches.get_flag("without-verdicts"),
+        }),
         "verify" => Ok(Keep::Verify { dir: dir("dir")?, cold: matches.get_one("cold").cloned() }),
         "catch-up" => Ok(Keep::CatchUp {
             from: matches.get_one("from").cloned().ok_or_else(|| missing("from"))?,

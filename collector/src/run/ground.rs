@@ -36,6 +36,7 @@ impl Ground {
         let credentials = load_credentials(&config, clock.clone())?;
         let plan = load_plan(&config.plan_file)?;
         layout::refuse_unfinished(&config.data_dir)?;
+        layout::refuse_another(&config.data_dir, &credentials.identity().name)?;
         make_dir(&config.data_dir)?;
         let log = Arc::new(VerdictLog::open(&config.data_dir.join("verdicts"))?);
         let store = open_store(&config, clock.clone())?;

@@ -726,7 +726,7 @@ pub enum RefusalReason {
     UnknownTarget = 1,
     /// Scheduled further in the future than the limit (default 1 h).
     Future = 2,
-    /// Scheduled longer ago than the retention.
+    /// Scheduled longer ago than the retention, or not after an hour whose measurements went for want of space.
     Past = 3,
     /// Slot and scheduled time do not belong together under the plan's slot length.
     Slot = 4,
@@ -4613,6 +4613,9 @@ pub struct BackupBegin {
     /// Whether they are copied.
     #[prost(bool, tag = "6")]
     pub sealed_copied: bool,
+    /// Version of the store whose records these are. Now 2; 0 from a collector that does not say it, which has 2.
+    #[prost(uint32, tag = "7")]
+    pub store_format: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupFile {
