@@ -12,12 +12,12 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use uitwijk_collector::ingest::{IngestLimits, IngestMetrics, IngestService, Parts};
-use uitwijk_collector::judging::{Judging, Recovering, Setup, reach};
+use uitwijk_collector::judging::{Judging, Published, Recovering, Setup, reach};
 use uitwijk_collector::metrics::JudgingMetrics;
 use uitwijk_collector::plans::Plans;
 use uitwijk_collector::store::{MemoryStore, Store};
 use uitwijk_collector::verdict_log::VerdictLog;
-use uitwijk_model::{Clock as _, Millis, Plan};
+use uitwijk_model::{Clock as _, Millis, Plan, WallTime};
 use uitwijk_proto::v1::ingest_server::IngestServer;
 use uitwijk_telemetry::Health;
 
@@ -43,6 +43,7 @@ pub(super) struct Collector {
 struct Running {
     tasks: JoinSet<()>,
     judging: Judging,
+    log: Arc<VerdictLog>,
     stopping: CancellationToken,
 }
 
@@ -61,6 +62,13 @@ impl Collector {
         self.running.as_ref().map(|running| &running.judging)
     }
 
+    /// Every revision that it ever published, oldest first; none while it is down.
+    pub(super) fn published(&self) -> anyhow::Result<Vec<Published>> {
+        let Some(running) = &self.running else { return Ok(Vec::new()) };
+        let entries = running.log.since(WallTime::from_micros(i64::MIN))?;
+        Ok(entries.iter().map(Published::from_entry).collect::<Result<_, _>>()?)
+    }
+
     /// Starts it on what its store and its log hold.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let log = Arc::new(VerdictLog::open(&self.dir)?);
@@ -68,7 +76,7 @@ impl Collector {
         let mut recovering = Recovering::begin(Setup {
             collector: self.name.clone(),
             plan: self.plan.clone(),
-            log,
+            log: log.clone(),
             clock: self.clock.clone(),
             since: self.clock.wall().minus(reach(&self.plan)),
             catch_up_max: Millis::from_secs(60),
@@ -104,16 +112,16 @@ impl Collector {
         tasks.spawn(committer);
         tasks.spawn(async move { judge.await.expect("the judge can publish") });
         tasks.spawn(async move { server.serve_with_incoming(incoming).await.expect("pipes do not fail") });
-        self.running = Some(Running { tasks, judging, stopping });
+        self.running = Some(Running { tasks, judging, log, stopping });
         Ok(())
     }
 
     /// As `kill -9` does; the caller ends the connections. What a task of a stream still does afterwards reaches nobody: its
     /// committer is gone.
     pub(super) async fn kill(&mut self) {
-        let Some(Running { mut tasks, judging, stopping }) = self.running.take() else { return };
+        let Some(Running { mut tasks, judging, log, stopping }) = self.running.take() else { return };
         *self.door.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        drop(judging);
+        drop((judging, log));
         tasks.shutdown().await;
         stopping.cancel();
     }

@@ -1,5 +1,6 @@
 //! How is a seed played from beginning to end?
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::clock::SimClock;
 use super::collector::Collector;
 use super::link::{Connecting, Dialer, Link, Weather};
 use super::trouble::{self, Trouble, What};
-use super::world::World;
+use super::world::{Attempt, World};
 use super::{Report, oracle};
 
 /// Collectors of a fleet; each region has one.
@@ -33,10 +34,14 @@ pub(super) struct Fleet {
     /// By agent, then by collector.
     links: Vec<Vec<Link>>,
     vantages: Vec<Vantage>,
+    troubles: Vec<Trouble>,
     active: Vec<What>,
+    /// What is still to happen, in order.
+    events: VecDeque<(WallTime, Event)>,
 }
 
 /// What happens next.
+#[derive(Debug, Clone, Copy)]
 enum Event {
     Attempt(usize, usize),
     Begins(usize),
@@ -46,33 +51,15 @@ enum Event {
 pub(super) async fn play(seed: u64, dir: &Path) -> anyhow::Result<Report> {
     let world = World::of(seed);
     let troubles = trouble::draw(seed, world.watches.len(), COLLECTORS, world.start, world.end);
-    let mut fleet = Fleet::of(seed, world, dir);
-    fleet.settle_processes().await?;
-    for (at, event) in fleet.events(&troubles) {
-        tokio::time::sleep_until(fleet.clock.instant(at)).await;
-        match event {
-            Event::Attempt(agent, which) => fleet.agents[agent].take(&fleet.world.watches[agent].attempts[which]),
-            Event::Begins(which) => fleet.begin(&troubles[which].what).await?,
-            Event::Ends(which) => fleet.end(&troubles[which].what).await?,
-        }
-    }
-    tokio::time::sleep_until(fleet.clock.instant(fleet.world.end)).await;
-    let mut broken = fleet.peace().await?;
-    let found = oracle::ask(&fleet, &mut broken).await?;
-    Ok(Report {
-        seed,
-        troubles,
-        started: fleet.agents.iter().map(|agent| agent.started.len() as u64).sum(),
-        unsynced: found.unsynced,
-        expired: found.expired,
-        episodes: found.episodes,
-        broken,
-        digest: found.digest,
-    })
+    let mut fleet = Fleet::start(seed, world, troubles, dir).await?;
+    fleet.play_until(fleet.world.end).await?;
+    let broken = fleet.peace().await?;
+    fleet.report(seed, broken).await
 }
 
 impl Fleet {
-    fn of(seed: u64, world: World, dir: &Path) -> Self {
+    /// All processes run, and nothing has happened yet.
+    pub(super) async fn start(seed: u64, world: World, troubles: Vec<Trouble>, dir: &Path) -> anyhow::Result<Self> {
         let clock = SimClock::starting(world.start);
         let collector = |i: usize| {
             Collector::new(format!("collector-{i}"), clock.clone(), dir.join(format!("c{i}")), world.plan.clone())
@@ -104,22 +91,41 @@ impl Fleet {
             ));
         }
         let vantages = world.watches.iter().map(|watch| watch.vantage.clone()).collect();
-        Self { world, clock, agents, collectors, links, vantages, active: Vec::new() }
+        let events = events(&world, &troubles);
+        let mut fleet =
+            Self { world, clock, agents, collectors, links, vantages, troubles, active: Vec::new(), events };
+        fleet.settle_processes().await?;
+        Ok(fleet)
     }
 
-    fn events(&self, troubles: &[Trouble]) -> Vec<(WallTime, Event)> {
-        let mut events = Vec::new();
-        for (agent, watch) in self.world.watches.iter().enumerate() {
-            let of = |(which, attempt): (usize, &super::world::Attempt)| (attempt.ends, Event::Attempt(agent, which));
-            events.extend(watch.attempts.iter().enumerate().map(of));
+    /// Lets everything happen that happens up to a moment.
+    pub(super) async fn play_until(&mut self, moment: WallTime) -> anyhow::Result<()> {
+        while let Some(&(at, event)) = self.events.front().filter(|(at, _)| *at <= moment) {
+            self.events.pop_front();
+            tokio::time::sleep_until(self.clock.instant(at)).await;
+            match event {
+                Event::Attempt(agent, which) => self.agents[agent].take(&self.world.watches[agent].attempts[which]),
+                Event::Begins(which) => self.begin(&self.troubles[which].what.clone()).await?,
+                Event::Ends(which) => self.end(&self.troubles[which].what.clone()).await?,
+            }
         }
-        for (which, trouble) in troubles.iter().enumerate() {
-            events.push((trouble.from, Event::Begins(which)));
-            events.push((trouble.to, Event::Ends(which)));
-        }
-        events.retain(|(at, _)| *at <= self.world.end);
-        events.sort_by_key(|(at, _)| *at);
-        events
+        tokio::time::sleep_until(self.clock.instant(moment)).await;
+        Ok(())
+    }
+
+    /// What it came to.
+    pub(super) async fn report(self, seed: u64, mut broken: Vec<String>) -> anyhow::Result<Report> {
+        let found = oracle::ask(&self, &mut broken).await?;
+        Ok(Report {
+            seed,
+            started: self.agents.iter().map(|agent| agent.started.len() as u64).sum(),
+            troubles: self.troubles,
+            unsynced: found.unsynced,
+            expired: found.expired,
+            episodes: found.episodes,
+            broken,
+            digest: found.digest,
+        })
     }
 
     async fn begin(&mut self, what: &What) -> anyhow::Result<()> {
@@ -186,7 +192,7 @@ impl Fleet {
     }
 
     /// Everything is well again, for as long as it takes to deliver and to judge; answers who does not.
-    async fn peace(&mut self) -> anyhow::Result<Vec<String>> {
+    pub(super) async fn peace(&mut self) -> anyhow::Result<Vec<String>> {
         self.active.clear();
         self.settle_links();
         self.settle_processes().await?;
@@ -218,6 +224,21 @@ impl Fleet {
         }
         self.clock.wall() > self.world.end
     }
+}
+
+fn events(world: &World, troubles: &[Trouble]) -> VecDeque<(WallTime, Event)> {
+    let mut events = Vec::new();
+    for (agent, watch) in world.watches.iter().enumerate() {
+        let of = |(which, attempt): (usize, &Attempt)| (attempt.ends, Event::Attempt(agent, which));
+        events.extend(watch.attempts.iter().enumerate().map(of));
+    }
+    for (which, trouble) in troubles.iter().enumerate() {
+        events.push((trouble.from, Event::Begins(which)));
+        events.push((trouble.to, Event::Ends(which)));
+    }
+    events.retain(|(at, _)| *at <= world.end);
+    events.sort_by_key(|(at, _)| *at);
+    events.into()
 }
 
 /// What a trouble makes of the link between an agent and a collector.

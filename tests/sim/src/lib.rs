@@ -21,17 +21,19 @@ mod collector;
 mod fleet;
 mod link;
 mod oracle;
+mod story;
 mod trouble;
 mod world;
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 
+pub use story::{RegionGone, region_gone};
 pub use trouble::{Trouble, What};
 
 /// What a seed came to.
@@ -72,9 +74,14 @@ impl fmt::Display for Report {
 /// # Errors
 /// When this machine cannot do it: no directory, no space.
 pub fn run(seed: u64) -> anyhow::Result<Report> {
+    on_paused_clock(async |dir| fleet::play(seed, dir).await)
+}
+
+/// Runs something in one thread, where time jumps, with a directory that is removed at the end.
+fn on_paused_clock<T>(what: impl AsyncFnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let dir = tempfile::Builder::new().prefix("uitwijk-sim-").tempdir_in(scratch()).context("no directory for it")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(fleet::play(seed, dir.path()))
+    runtime.block_on(what(dir.path()))
 }
 
 /// What many seeds came to.

@@ -32,7 +32,7 @@ pub(super) struct Found {
 }
 
 /// Everything that a collector stored, by its name in transport.
-type Stored = BTreeMap<(AgentId, BootId, Sequence), (Measurement, WallTime)>;
+pub(super) type Stored = BTreeMap<(AgentId, BootId, Sequence), (Measurement, WallTime)>;
 
 pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Result<Found> {
     let mut found = Found::default();
@@ -72,7 +72,7 @@ pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Resu
     Ok(found)
 }
 
-fn stored(collector: &Collector, broken: &mut Vec<String>) -> anyhow::Result<Stored> {
+pub(super) fn stored(collector: &Collector, broken: &mut Vec<String>) -> anyhow::Result<Stored> {
     let mut all = Stored::new();
     let mut natural = HashMap::new();
     for rows in collector.store.recover(WallTime::from_micros(i64::MIN)) {

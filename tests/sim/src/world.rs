@@ -50,9 +50,14 @@ impl World {
         scenario.faults.retain(|fault| {
             fault.scope.path != FaultPath::Collector && !matches!(fault.effect.kind, EffectKind::Skew { .. })
         });
-        let plan = Arc::new(plan(&scenario));
-        let records = simulate(&scenario, seed);
-        let watches = plan.agents.iter().map(|(agent, vantage)| watch(agent, vantage, &plan, &records, &scenario));
+        Self::playing(&scenario, seed)
+    }
+
+    /// What a scenario says, with the noise of a seed.
+    pub(super) fn playing(scenario: &Scenario, seed: u64) -> Self {
+        let plan = Arc::new(plan(scenario));
+        let records = simulate(scenario, seed);
+        let watches = plan.agents.iter().map(|(agent, vantage)| watch(agent, vantage, &plan, &records, scenario));
         Self { watches: watches.collect(), start: scenario.start, end: scenario.end(), plan }
     }
 }
