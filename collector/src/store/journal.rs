@@ -18,7 +18,7 @@
 //! says so.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -47,7 +47,7 @@ pub(crate) fn mend(database: &Path) -> io::Result<()> {
     };
     let newest = if version.starts_with(MAGIC) { newest(database)? } else { None };
     let Some(journal) = newest else { return Ok(()) };
-    let bytes = std::fs::read(&journal)?;
+    let bytes = read(&journal)?;
     let whole = whole(&bytes);
     let torn = trimmed(&bytes[whole..]);
     if torn.is_empty() {
@@ -97,6 +97,22 @@ fn newest(database: &Path) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(newest.map(|(_, path)| path))
+}
+
+/// What is in a file, without most of the zeros at its end: there are 64 MiB of them, and a few kilobytes before.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let (mut bytes, mut zeros, mut chunk) = (Vec::new(), 0, vec![0; ZEROS.len()]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(bytes),
+            n if ZEROS.starts_with(&chunk[..n]) => zeros += n,
+            n => {
+                bytes.resize(bytes.len() + std::mem::take(&mut zeros), 0);
+                bytes.extend_from_slice(&chunk[..n]);
+            }
+        }
+    }
 }
 
 /// How many of the first bytes are whole batches.
