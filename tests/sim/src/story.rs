@@ -84,7 +84,7 @@ pub fn region_gone(seed: u64) -> anyhow::Result<RegionGone> {
 
 async fn play(seed: u64, dir: &Path) -> anyhow::Result<RegionGone> {
     let scenario = read_text(&SCENARIO.replace('\n', ""))?.pop().context("a scenario")?;
-    let world = World::playing(&scenario, seed);
+    let world = World::playing(&scenario, Millis(0), seed);
     let (gone, back, end) = (scenario.at(GONE), scenario.at(BACK), world.end);
     // Collectors stand in the regions in the order of the plan.
     let collector_in = |name: &str| world.plan.regions.keys().position(|region| region.as_str() == name);

@@ -56,7 +56,7 @@ pub(super) fn draw(seed: u64, agents: usize, collectors: usize, start: WallTime,
     let mut all: Vec<Trouble> = (0..dice.random_range(1..=TROUBLES_MAX))
         .map(|_| {
             let from = start.plus(Millis(dice.random_range(0..span)));
-            let lasting = [200, 3_000, 20_000, 90_000, 400_000, 1_500_000][dice.random_range(0..6)];
+            let lasting = [200, 3_000, 20_000, 90_000, 400_000, 1_500_000][dice.random_range(0..6)].min(span / 2);
             let to = from.plus(Millis(dice.random_range(lasting / 2..=lasting))).min(end);
             let (agent, collector) = (dice.random_range(0..agents), dice.random_range(0..collectors));
             let what = match dice.random_range(0..100) {

@@ -26,7 +26,7 @@ fn seeds_that_failed_once_hold_now() {
 #[test]
 fn nothing_is_lost_doubled_or_misjudged() {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (from, count) = (number("SIM_FROM", 1), number("SIM", 24));
+    let (from, count) = (number("SIM_FROM", 1), number("SIM", 40));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let sum = sim::many(from..from + count, threads, &|report| {
         if !report.broken.is_empty() {
