@@ -1,8 +1,9 @@
 //! What is an agent in a simulation?
 //!
 //! The buffer and the uplinks that ship, on a directory of its own. Instead of a schedule and probes, attempts of the world
-//! are handed to it as they end.
+//! are handed to it as they end, and it gives them the times that its own clock shows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use uitwijk_agent::metrics::AgentMetrics;
 use uitwijk_agent::schedule::Complete;
 use uitwijk_agent::selfcheck::SelfCheck;
 use uitwijk_agent::uplink::{Buffered, Uplink, UplinkContext};
-use uitwijk_model::{AgentId, BootId, Clock, Measurement, Sequence, WallTime};
+use uitwijk_model::{AgentId, BootId, Clock, Measurement, Sequence, Slot, SlotLength, TargetId, WallTime};
 use uitwijk_proto::v1;
+use uitwijk_scenario::plan::ROUND;
 
-use super::clock::SimClock;
+use super::clock::{AgentClock, SimClock};
 use super::link::Dialer;
 use super::world::Attempt;
 
@@ -28,7 +30,7 @@ pub(super) struct Started {
     pub(super) boot: BootId,
     pub(super) sequence: Sequence,
     pub(super) measurement: Measurement,
-    /// It may not be on disk yet at a kill within this time.
+    /// By the right clock. It may not be on disk yet at a kill within this time.
     pub(super) at: WallTime,
 }
 
@@ -42,7 +44,8 @@ pub(super) const SMALL_DISK: u64 = 60 << 10;
 pub(super) struct Agent {
     pub(super) name: AgentId,
     seed: u64,
-    clock: Arc<SimClock>,
+    right: Arc<SimClock>,
+    pub(super) clock: Arc<AgentClock>,
     dir: PathBuf,
     dialer: Arc<Dialer>,
     collectors: Vec<String>,
@@ -53,11 +56,15 @@ pub(super) struct Agent {
     pub(super) started: Vec<Started>,
     /// When which boot was killed.
     pub(super) kills: Vec<(BootId, WallTime)>,
+    /// By the right clock.
     complete: WallTime,
 }
 
 struct Running {
     buffer: Buffer,
+    selfcheck: Arc<SelfCheck>,
+    /// The last turn of each target, and how far the clock was ahead then.
+    turns: BTreeMap<TargetId, (Slot, i64)>,
     complete: watch::Sender<Complete>,
     tasks: JoinSet<()>,
     /// What the uplinks look at as long as they run.
@@ -69,17 +76,31 @@ impl Agent {
     pub(super) fn new(
         name: AgentId,
         seed: u64,
-        clock: Arc<SimClock>,
+        right: Arc<SimClock>,
         dir: PathBuf,
         dialer: Dialer,
         collectors: Vec<String>,
         disk_bytes_max: u64,
     ) -> Self {
         let dialer = Arc::new(dialer);
-        let complete = clock.wall();
+        let (complete, clock) = (right.wall(), AgentClock::new(right.clone()));
         let (started, kills) = (Vec::new(), Vec::new());
         let (boots, running) = (0, None);
-        Self { name, seed, clock, dir, dialer, collectors, disk_bytes_max, boots, running, started, kills, complete }
+        Self {
+            name,
+            seed,
+            right,
+            clock,
+            dir,
+            dialer,
+            collectors,
+            disk_bytes_max,
+            boots,
+            running,
+            started,
+            kills,
+            complete,
+        }
     }
 
     /// Its buffer is too small for a long absence of a collector.
@@ -95,7 +116,7 @@ impl Agent {
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         self.boots += 1;
         let mut options = BufferOptions::new(&self.dir, self.collectors.clone(), self.clock.clone());
-        options.pace = self.clock.clone();
+        options.pace = self.right.clone();
         options.boot = Some(BootId(self.seed << 8 | self.boots));
         options.commit_every = COMMIT_EVERY;
         options.disk_bytes_max = self.disk_bytes_max;
@@ -107,6 +128,7 @@ impl Agent {
         let (plan, plan_version) = watch::channel(None);
         let (plan_news, mut news) = mpsc::channel(16);
         tasks.spawn(async move { while news.recv().await.is_some() {} });
+        let selfcheck = Arc::new(SelfCheck::new(self.clock.clone()));
         let context = UplinkContext {
             dial: self.dialer.clone(),
             clock: self.clock.clone(),
@@ -115,7 +137,7 @@ impl Agent {
             complete: told,
             plan_version,
             plan_news,
-            selfcheck: Arc::new(SelfCheck::new(self.clock.clone())),
+            selfcheck: selfcheck.clone(),
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             heartbeat_every: Duration::from_secs(5),
@@ -128,46 +150,74 @@ impl Agent {
             let backlog = Buffered::new(buffer.clone(), name).expect("the buffer was opened for these names");
             tasks.spawn(Uplink::new(context.clone(), index, name, address, backlog).run());
         }
-        self.running = Some(Running { buffer, complete, tasks, _plan: plan, _urls: urls });
+        let turns = BTreeMap::new();
+        self.running = Some(Running { buffer, selfcheck, turns, complete, tasks, _plan: plan, _urls: urls });
         Ok(())
     }
 
     /// As `kill -9` does: whatever is not on disk is gone.
     pub(super) async fn kill(&mut self) {
         let Some(mut running) = self.running.take() else { return };
-        self.kills.push((running.buffer.boot(), self.clock.wall()));
+        self.kills.push((running.buffer.boot(), self.right.wall()));
         running.tasks.shutdown().await;
     }
 
     /// An attempt has ended. While the agent is down there are none.
     pub(super) fn take(&mut self, attempt: &Attempt) {
-        let Some(running) = &self.running else { return };
-        let appended = running.buffer.append(vec![attempt.measurement.clone()]);
-        self.started.push(Started {
-            boot: running.buffer.boot(),
-            sequence: appended.first_sequence,
-            measurement: attempt.measurement.clone(),
-            at: self.clock.wall(),
-        });
+        let Some(running) = &mut self.running else { return };
         self.complete = attempt.complete;
-        running.complete.send_replace(self.told(&running.buffer));
+        if let Some(measurement) = running.by_its_clock(&attempt.measurement, &self.clock) {
+            let appended = running.buffer.append(vec![measurement.clone()]);
+            self.started.push(Started {
+                boot: running.buffer.boot(),
+                sequence: appended.first_sequence,
+                measurement,
+                at: self.right.wall(),
+            });
+        }
+        self.tell();
     }
 
     /// Nothing more is due before this moment.
     pub(super) fn complete(&mut self, through: WallTime) {
         self.complete = self.complete.max(through);
+        self.tell();
+    }
+
+    fn tell(&self) {
         if let Some(running) = &self.running {
             running.complete.send_replace(self.told(&running.buffer));
         }
     }
 
     fn told(&self, buffer: &Buffer) -> Complete {
-        Complete { through: self.complete, next_sequence: buffer.next_sequence() }
+        Complete { through: self.clock.shown(self.complete), next_sequence: buffer.next_sequence() }
     }
 
     /// What some collector does not have yet.
     pub(super) fn backlog(&self) -> u64 {
         let Some(running) = &self.running else { return 0 };
         self.collectors.iter().map(|collector| running.buffer.backlog(collector)).sum()
+    }
+}
+
+impl Running {
+    /// An attempt as the agent writes it down. After its clock went back by less than a slot, the schedule waits until a
+    /// target's next turn comes, and there is none; when it went back by more, slots repeat.
+    fn by_its_clock(&mut self, attempt: &Measurement, clock: &AgentClock) -> Option<Measurement> {
+        let ahead = clock.ahead(attempt.scheduled);
+        let mut own = attempt.clone();
+        (own.scheduled, own.started) = (clock.shown(attempt.scheduled), clock.shown(attempt.started));
+        own.slot = SlotLength::new(ROUND).expect("as in the plan").slot_of(own.scheduled);
+        own.observer.clock_offset_us = self.selfcheck.clock_offset().map(|offset| offset.us);
+        let slot_us = i64::try_from(ROUND.0).unwrap_or(i64::MAX).saturating_mul(1000);
+        if let Some((slot, before)) = self.turns.get(&own.target)
+            && own.slot <= *slot
+            && before - ahead <= slot_us
+        {
+            return None;
+        }
+        self.turns.insert(own.target.clone(), (own.slot, ahead));
+        Some(own)
     }
 }

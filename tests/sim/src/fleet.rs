@@ -122,6 +122,7 @@ impl Fleet {
             troubles: self.troubles,
             unsynced: found.unsynced,
             expired: found.expired,
+            repeated: found.repeated,
             episodes: found.episodes,
             broken,
             digest: found.digest,
@@ -136,6 +137,7 @@ impl Fleet {
             _ => {}
         }
         self.settle_links();
+        self.settle_clocks();
         self.settle_processes().await
     }
 
@@ -147,7 +149,19 @@ impl Fleet {
             self.links[*agent][*collector].reset(true);
         }
         self.settle_links();
+        self.settle_clocks();
         self.settle_processes().await
+    }
+
+    /// Sets every clock as the last of the active troubles has it.
+    fn settle_clocks(&self) {
+        for (i, agent) in self.agents.iter().enumerate() {
+            let off = self.active.iter().rev().find_map(|what| match what {
+                What::ClockOff(of, ms) if *of == i => Some(*ms),
+                _ => None,
+            });
+            agent.clock.set(off.unwrap_or(0) * 1000);
+        }
     }
 
     /// Makes every link what the active troubles make of it.
@@ -195,11 +209,13 @@ impl Fleet {
     pub(super) async fn peace(&mut self) -> anyhow::Result<Vec<String>> {
         self.active.clear();
         self.settle_links();
+        self.settle_clocks();
         self.settle_processes().await?;
-        self.agents.iter_mut().for_each(|agent| agent.complete(self.world.end));
         let until = tokio::time::Instant::now() + DRAINED_WITHIN;
         while tokio::time::Instant::now() < until {
             tokio::time::sleep(LOOK_EVERY).await;
+            // Nothing is scheduled any more.
+            self.agents.iter_mut().for_each(|agent| agent.complete(self.clock.wall()));
             if self.agents.iter().all(|agent| agent.backlog() == 0) && self.is_complete().await {
                 // What has just come in is judged when the grace of its slot is over.
                 tokio::time::sleep(GRACE).await;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   seed -> world (random.rs of the scenarios)  what each agent measures, and when
-//!        -> trouble.rs                          what happens to links and processes
+//!        -> trouble.rs                          what happens to links, processes and clocks
 //!
 //!   agent.rs: buffer, uplinks ==link.rs==> collector.rs: ingest, judge, verdict log      all of it the code that ships
 //!                                                        |
@@ -49,6 +49,8 @@ pub struct Report {
     pub unsynced: u64,
     /// Measurements that a full buffer dropped, with a tombstone in their place; all agents and collectors.
     pub expired: u64,
+    /// Measurements of turns that an agent had measured before its clock went back; all collectors.
+    pub repeated: u64,
     /// Episodes that were judged, over all services.
     pub episodes: usize,
     /// Promises that were broken; empty when all is well.
@@ -59,12 +61,12 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, started, unsynced, expired, episodes, digest, .. } = self;
+        let Self { seed, started, unsynced, expired, repeated, episodes, digest, .. } = self;
         let (troubles, verdict) = (self.troubles.len(), if self.broken.is_empty() { "kept" } else { "BROKEN" });
         write!(
             f,
-            "seed {seed}: {verdict}; {started} measurements, {unsynced} not yet on disk at a kill, {expired} expired; \
-             {troubles} troubles, {episodes} episodes; digest {digest:016x}"
+            "seed {seed}: {verdict}; {started} measurements, {unsynced} not yet on disk at a kill, {expired} expired, \
+             {repeated} repeated; {troubles} troubles, {episodes} episodes; digest {digest:016x}"
         )
     }
 }
@@ -97,6 +99,8 @@ pub struct Sum {
     pub unsynced: u64,
     /// Measurements that a full buffer dropped, with a tombstone in their place.
     pub expired: u64,
+    /// Measurements of turns that were measured before.
+    pub repeated: u64,
     /// Troubles.
     pub troubles: u64,
 }
@@ -108,17 +112,18 @@ impl Sum {
         self.started += report.started;
         self.unsynced += report.unsynced;
         self.expired += report.expired;
+        self.repeated += report.repeated;
         self.troubles += report.troubles.len() as u64;
     }
 }
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, broken, started, unsynced, expired, troubles } = self;
+        let Self { seeds, broken, started, unsynced, expired, repeated, troubles } = self;
         write!(
             f,
-            "{seeds} seeds, {broken} broken; {started} measurements, {unsynced} not yet on disk at a kill, {expired} expired; \
-             {troubles} troubles"
+            "{seeds} seeds, {broken} broken; {started} measurements, {unsynced} not yet on disk at a kill, {expired} expired, \
+             {repeated} repeated; {troubles} troubles"
         )
     }
 }

@@ -1,7 +1,8 @@
 //! Were the promises kept?
 //!
 //! ```text
-//!   started, as a witness wrote it down   =   stored  +  not on disk at a kill  +  expired, with a tombstone
+//!   started, as a witness wrote it down   =   stored  +  not on disk at a kill  +  expired, with a tombstone  +  repeated:
+//!                                             its slot was taken before the agent's clock went back
 //!   stored at one collector: each key once, nothing that was not started, contents as measured
 //!   two collectors with all that was delivered: the same timeline, and the one that judging everything at once gives
 //! ```
@@ -11,7 +12,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use uitwijk_judge::{Cause, Evidence, Execution, Need, Segment, Topology, judge};
-use uitwijk_model::{AgentId, BootId, Clock as _, Measurement, Sequence, ServiceId, WallTime};
+use uitwijk_model::{AgentId, BootId, Clock as _, Measurement, Sequence, ServiceId, Slot, TargetId, WallTime};
 
 use super::agent::{Agent, COMMIT_EVERY, Started};
 use super::collector::Collector;
@@ -27,12 +28,27 @@ const TOLD_MAX: usize = 3;
 pub(super) struct Found {
     pub(super) unsynced: u64,
     pub(super) expired: u64,
+    pub(super) repeated: u64,
     pub(super) episodes: usize,
     pub(super) digest: u64,
 }
 
-/// Everything that a collector stored, by its name in transport.
-pub(super) type Stored = BTreeMap<(AgentId, BootId, Sequence), (Measurement, WallTime)>;
+/// The name of a measurement in transport.
+type Number = (AgentId, BootId, Sequence);
+/// Its name by what it is.
+type Natural = (AgentId, TargetId, Slot, u8);
+
+/// Everything that a collector stored.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) rows: BTreeMap<Number, (Measurement, WallTime)>,
+    /// Which one is kept of each turn.
+    kept: HashMap<Natural, Number>,
+}
+
+fn natural(agent: &AgentId, m: &Measurement) -> Natural {
+    (agent.clone(), m.target.clone(), m.slot, m.attempt)
+}
 
 pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Result<Found> {
     let mut found = Found::default();
@@ -43,7 +59,7 @@ pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Resu
         for agent in &fleet.agents {
             ledger(agent, collector, &stored, &mut found, broken)?;
         }
-        for (key, (measurement, _)) in &stored {
+        for (key, (measurement, _)) in &stored.rows {
             (key.0.as_str(), key.1.0, key.2, format!("{measurement:?}")).hash(&mut digest);
         }
         let live = live(fleet, collector).await;
@@ -54,14 +70,25 @@ pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Resu
                 broken.push(format!("{}: live and a replay differ for {service}: {difference}", collector.name));
             }
         }
-        timelines.push((stored.len(), live));
+        timelines.push((stored, live));
+    }
+    // Where a full buffer dropped the first of two for one collector, that one rightly keeps the second.
+    let nothing_expired = fleet.agents.iter().all(|agent| !agent.may_expire());
+    for (stored, _) in timelines[1..].iter().filter(|_| nothing_expired) {
+        let first = &timelines[0].0.kept;
+        let other = |(turn, number): &(&Natural, &Number)| first.get(*turn).is_some_and(|kept| kept != *number);
+        let others: BTreeMap<_, _> = stored.kept.iter().filter(other).collect();
+        if let Some((turn, number)) = others.first_key_value() {
+            let count = others.len();
+            broken.push(format!("the collectors keep others of {count} turns, such as {number:?} of {turn:?}"));
+        }
     }
     for (service, segments) in &timelines[0].1 {
         format!("{segments:?}").hash(&mut digest);
         found.episodes += segments.iter().filter(|told| told.cause != Cause::Healthy).count();
         for (_, other) in &timelines[1..] {
             // A full buffer may have dropped different rows for each collector.
-            let same_evidence = timelines.iter().all(|(rows, _)| *rows == timelines[0].0);
+            let same_evidence = timelines.iter().all(|(stored, _)| stored.rows.keys().eq(timelines[0].0.rows.keys()));
             if same_evidence && other.get(service) != Some(segments) {
                 let difference = first_difference(segments, other.get(service));
                 broken.push(format!("the collectors differ for {service}: {difference}"));
@@ -73,16 +100,15 @@ pub(super) async fn ask(fleet: &Fleet, broken: &mut Vec<String>) -> anyhow::Resu
 }
 
 pub(super) fn stored(collector: &Collector, broken: &mut Vec<String>) -> anyhow::Result<Stored> {
-    let mut all = Stored::new();
-    let mut natural = HashMap::new();
+    let mut all = Stored::default();
     for rows in collector.store.recover(WallTime::from_micros(i64::MIN)) {
         let rows = rows?;
         for (sequence, measurement) in rows.sequences.iter().zip(rows.rows) {
-            let key = (rows.agent.clone(), measurement.target.clone(), measurement.slot, measurement.attempt);
-            if let Some(first) = natural.insert(key, (rows.boot, *sequence)) {
+            let number = (rows.agent.clone(), rows.boot, *sequence);
+            if let Some(first) = all.kept.insert(natural(&rows.agent, &measurement), number.clone()) {
                 broken.push(format!("{}: stored twice: {first:?} and {sequence} of {}", collector.name, rows.boot));
             }
-            if all.insert((rows.agent.clone(), rows.boot, *sequence), (measurement, rows.arrived)).is_some() {
+            if all.rows.insert(number, (measurement, rows.arrived)).is_some() {
                 broken.push(format!("{}: number {sequence} of {} is there twice", collector.name, rows.boot));
             }
         }
@@ -99,10 +125,15 @@ fn ledger(
     broken: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let mut missing: BTreeMap<BootId, Vec<&Started>> = BTreeMap::new();
+    let mut repeated: BTreeMap<BootId, u64> = BTreeMap::new();
     let mut started = BTreeMap::new();
     for began in &agent.started {
         started.insert((began.boot, began.sequence), began);
-        match stored.get(&(agent.name.clone(), began.boot, began.sequence)) {
+        match stored.rows.get(&(agent.name.clone(), began.boot, began.sequence)) {
+            // Of two that a clock gave one name, either may be kept.
+            None if stored.kept.contains_key(&natural(&agent.name, &began.measurement)) => {
+                *repeated.entry(began.boot).or_default() += 1;
+            }
             None => missing.entry(began.boot).or_default().push(began),
             Some((measurement, _)) if *measurement != began.measurement => {
                 broken
@@ -111,7 +142,7 @@ fn ledger(
             Some(_) => {}
         }
     }
-    let own = stored.keys().filter(|key| key.0 == agent.name);
+    let own = stored.rows.keys().filter(|key| key.0 == agent.name);
     let invented = own.filter(|key| !started.contains_key(&(key.1, key.2))).count();
     if invented > 0 {
         broken.push(format!("{}: {invented} rows of {} were never measured", collector.name, agent.name));
@@ -142,9 +173,17 @@ fn ledger(
         found.unsynced += unsynced;
         found.expired += rest.min(told);
     }
+    found.repeated += repeated.values().sum::<u64>();
+    if !repeated.is_empty() && !agent.clock.went_back() {
+        broken.push(format!("{}: {} named turns twice with a clock that never went back", collector.name, agent.name));
+    }
     for (_, boot, ledger) in ledgers.iter().filter(|(name, _, _)| *name == agent.name) {
         if !ledger.balances() || !ledger.has_no_gaps() {
             broken.push(format!("{}: the ledger of {} boot {boot} does not balance", collector.name, agent.name));
+        }
+        // Those that were lost at a kill or expired were never sent.
+        if ledger.duplicate > repeated.get(boot).copied().unwrap_or(0) {
+            broken.push(format!("{}: {} duplicates of {} boot {boot}", collector.name, ledger.duplicate, agent.name));
         }
     }
     Ok(())
@@ -192,7 +231,7 @@ async fn live(fleet: &Fleet, collector: &Collector) -> Timelines {
 fn again(fleet: &Fleet, service: &ServiceId, stored: &Stored, through: WallTime) -> Vec<Told> {
     let Ok(topology) = Topology::of(&fleet.world.plan, service) else { return Vec::new() };
     let mut evidence = Evidence::new(&topology);
-    for ((agent, _, _), (measurement, arrived)) in stored {
+    for ((agent, _, _), (measurement, arrived)) in &stored.rows {
         if let Some(agent) = topology.agent(agent) {
             evidence.add_measurement(&topology, agent, measurement, *arrived);
         }

@@ -134,7 +134,8 @@ fn since(later: WallTime, earlier: WallTime) -> Millis {
 fn same_set(fleet: &Fleet, before: WallTime) -> anyhow::Result<bool> {
     let mut sets = Vec::new();
     for collector in &fleet.collectors {
-        let all = stored(collector, &mut Vec::new())?.into_iter().map(|(key, (measurement, _))| (key, measurement));
+        let rows = stored(collector, &mut Vec::new())?.rows;
+        let all = rows.into_iter().map(|(key, (measurement, _))| (key, measurement));
         sets.push(all.filter(|(_, m)| m.scheduled < before).collect::<BTreeMap<_, _>>());
     }
     let unharmed = fleet.agents.iter().filter(|agent| agent.kills.is_empty());

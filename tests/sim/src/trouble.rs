@@ -1,4 +1,4 @@
-//! What happens to links and processes, and when?
+//! What happens to links, processes and clocks, and when?
 
 use std::fmt;
 
@@ -41,6 +41,8 @@ pub enum What {
     Trickle(usize, usize),
     /// Connections break, now and then, in the middle of a message.
     Torn(usize, usize),
+    /// The agent's clock is ahead by so many milliseconds, or behind; it steps there at the beginning, and back at the end.
+    ClockOff(usize, i64),
 }
 
 impl fmt::Display for Trouble {
@@ -59,7 +61,7 @@ pub(super) fn draw(seed: u64, agents: usize, collectors: usize, start: WallTime,
             let lasting = [200, 3_000, 20_000, 90_000, 400_000, 1_500_000][dice.random_range(0..6)].min(span / 2);
             let to = from.plus(Millis(dice.random_range(lasting / 2..=lasting))).min(end);
             let (agent, collector) = (dice.random_range(0..agents), dice.random_range(0..collectors));
-            let what = match dice.random_range(0..100) {
+            let what = match dice.random_range(0..112) {
                 0..22 => What::AgentKilled(agent),
                 22..40 => What::CollectorKilled(collector),
                 40..45 => What::RegionGone(collector),
@@ -68,11 +70,18 @@ pub(super) fn draw(seed: u64, agents: usize, collectors: usize, start: WallTime,
                 67..75 => What::HeldUp(agent, collector),
                 75..85 => What::HeldDown(agent, collector),
                 85..92 => What::Trickle(agent, collector),
-                _ => What::Torn(agent, collector),
+                92..100 => What::Torn(agent, collector),
+                _ => What::ClockOff(agent, off(&mut dice)),
             };
             Trouble { from, to, what }
         })
         .collect();
     all.sort_by_key(|trouble| (trouble.from, trouble.to));
     all
+}
+
+/// How far a clock is off: by less than the judge corrects, by less than a slot, by some slots.
+fn off(dice: &mut StdRng) -> i64 {
+    let most: i64 = [1_500, 8_000, 90_000][dice.random_range(0..3)];
+    dice.random_range(-most..=most)
 }
