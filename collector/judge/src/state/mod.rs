@@ -224,7 +224,7 @@ impl State {
         if slot < self.settling_until {
             self.relabel(slot, slot, |_, label| label.switched = true);
         }
-        self.mind_the_gap(topology, &hard, &reading, slot);
+        let gap = self.mind_the_gap(topology, &hard, &reading, slot);
         self.watch_left(topology, &hard, &soft, slot);
         self.forgive(topology, &hard, slot);
         let silent = self.silent(topology, raw, slot);
@@ -251,7 +251,7 @@ impl State {
                     self.say(topology, &hard, impact.cause, slot, slot);
                 }
                 self.mode = mode;
-                None
+                gap
             }
             Mode::Calm => self.while_calm(topology, &reading, slot),
             Mode::Pending(p) => self.while_pending(topology, evidence, trace, (&hard, &soft), &reading, p, slot),
@@ -264,10 +264,12 @@ impl State {
     }
 
     /// Too little evidence for as long as a hard window is said so, from the first such slot; nothing at all at once.
-    fn mind_the_gap(&mut self, topology: &Topology, hard: &Court<'_>, reading: &Reading, slot: i64) {
+    /// A gap that is long enough ends what was open. What comes after an impact is another question, which begins with
+    /// the gap: dated back over it, a transient would take back what was confirmed before.
+    fn mind_the_gap(&mut self, topology: &Topology, hard: &Court<'_>, reading: &Reading, slot: i64) -> Option<i64> {
         if reading.level != Level::Unknown {
             self.unknown_since = None;
-            return;
+            return None;
         }
         let mut since = *self.unknown_since.get_or_insert(slot);
         let nothing = hard.window.counts.iter().all(|c| c.n == 0);
@@ -279,9 +281,11 @@ impl State {
         if slot - since + 1 >= topology.spans.hard_window {
             self.relabel(since, slot, |_, label| label.unknown = Some(label.unknown.unwrap_or(cause)));
         }
-        if slot - since + 1 >= topology.spans.clear {
-            self.mode = Mode::Calm;
+        if slot - since + 1 < topology.spans.clear {
+            return None;
         }
+        let before = std::mem::replace(&mut self.mode, Mode::Calm);
+        matches!(before, Mode::Impact(_)).then_some(since)
     }
 
     /// An agent that has said nothing for a soft window, while others speak.
