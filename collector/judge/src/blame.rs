@@ -10,7 +10,7 @@
 //!
 //! The order matters: each line takes away an explanation that would make a switch pointless, and only what is left may
 //! call a failover needed. That a partner fails is no excuse when the other region does not suffer from it: then a
-//! switch does cure it.
+//! switch does cure it. Nor is it one for what fails in the active region alone, where that is an outage by itself.
 
 use crate::share::{ONE, threshold};
 use crate::topology::{EndpointIx, RegionIx, Role, TargetIx, Topology};
@@ -61,10 +61,13 @@ impl Question<'_> {
             return Cause::InsufficientEvidence;
         }
         let b = ill(there);
-        if b >= limit && self.partner().is_some() {
+        let alike = no_better(self.topology, a, b, here, there);
+        // What fails here and not there is no partner's doing, and may be an outage by itself.
+        let beyond = !alike && a.saturating_sub(b) >= threshold(policy.hard_share);
+        if b >= limit && !beyond && self.partner().is_some() {
             return Cause::ChainPartner;
         }
-        if no_better(self.topology, a, b, here, there) {
+        if alike {
             return if dns() { Cause::DnsGlobal } else { Cause::GlobalFault };
         }
         match () {
