@@ -15,7 +15,7 @@
 use crate::share::{ONE, threshold};
 use crate::topology::{EndpointIx, RegionIx, Role, TargetIx, Topology};
 use crate::trust::{Court, View};
-use crate::verdict::Cause;
+use crate::verdict::{Cause, Need};
 
 /// How one region fares over the bad endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,11 +36,22 @@ pub(crate) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Weighs the explanations. `dns` tells whether most failures of the public name died in name lookup.
+    /// Weighs the explanations. `dns` tells whether most failures of the public name died in name lookup. Slowness that is
+    /// enough by itself is asked about beside failures: what excuses these is no excuse for those.
     pub(crate) fn blame(&self, dns: &dyn Fn() -> bool) -> Cause {
         let policy = &self.topology.policy;
         let public = self.public();
         let slow = public.failed < threshold(policy.soft_share) && public.slow > public.failed;
+        let cause = self.weigh(public, slow, dns);
+        if slow || cause.need() != Need::NotNeeded || public.slow < threshold(policy.slow_share) {
+            return cause;
+        }
+        Some(self.weigh(public, true, dns)).filter(|c| c.need() == Need::Needed).unwrap_or(cause)
+    }
+
+    /// The same for failures, or for slowness.
+    fn weigh(&self, public: Side, slow: bool, dns: &dyn Fn() -> bool) -> Cause {
+        let policy = &self.topology.policy;
         let limit = threshold(if slow { policy.slow_share } else { policy.soft_share });
         let ill = |side: Side| if slow { (side.failed + side.slow).min(ONE) } else { side.failed };
         if self.only_some_see_it(slow, limit) {

@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) near_hard: bool,
     /// See `near_hard`.
     pub(crate) near_soft: bool,
+    /// Answers over the objective are too many, whatever fails.
+    pub(crate) slow: bool,
     /// Some requests fail or are slow, by at least half of what the policy minds.
     pub(crate) minor: bool,
     /// By at least a quarter of it.
@@ -80,8 +82,9 @@ pub(crate) fn read(topology: &Topology, hard: &Court<'_>, soft: &Court<'_>, acti
     let measured = faces.iter().flatten().any(|f| f.hard.samples > 0);
     let near_hard = affects(topology, &pick(&|f| f.hard.failing() >= hard_share / 4 * 3));
     let near_soft = affects(topology, &pick(&|f| f.soft.failing() >= soft_share / 4 * 3));
-    let mut reading =
-        Reading { level: Level::None, clear, measured, bad: Vec::new(), near_hard, near_soft, minor, traces, mild };
+    let slow = affects(topology, &pick(&|f| f.soft.slowing() >= slow_share));
+    let (level, bad) = (Level::None, Vec::new());
+    let mut reading = Reading { level, clear, measured, bad, near_hard, near_soft, slow, minor, traces, mild };
     if !sufficient(topology, &faces) {
         reading.level = Level::Unknown;
         return reading;

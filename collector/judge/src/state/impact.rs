@@ -185,11 +185,17 @@ impl State {
         let hard = p.hard.filter(|&o| held(o, good(policy.hard_share, spans.hard_window, false), spans.hard_duration));
         let hard = hard.or_else(|| whole(&p.lasting_hard, policy.hard_share, spans.hard_window, spans.hard_duration));
         let soft = || whole(&p.lasting_soft, policy.soft_share, spans.soft_window, spans.soft_duration);
-        hard.or_else(soft).or_else(|| {
-            let slow = reading.level == Level::Slow;
-            let ratio = if slow { policy.slow_share } else { policy.soft_share };
-            p.soft.filter(|&o| held(o, good(ratio, spans.soft_window, slow), spans.soft_duration))
-        })
+        // Who is slow throughout is not well when failures end.
+        let well = || {
+            let failing = || good(policy.soft_share, spans.soft_window, false);
+            let slow = || good(policy.slow_share, spans.soft_window, true);
+            match reading.level {
+                Level::Slow => slow(),
+                _ if reading.slow => failing().min(slow()),
+                _ => failing(),
+            }
+        };
+        hard.or_else(soft).or_else(|| p.soft.filter(|&o| held(o, well(), spans.soft_duration)))
     }
 
     /// Whether a clear stretch is long enough, and where it began.
