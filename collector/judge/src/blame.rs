@@ -43,7 +43,10 @@ impl Question<'_> {
         let public = self.public();
         let slow = public.failed < threshold(policy.soft_share) && public.slow > public.failed;
         let cause = self.weigh(public, slow, dns);
-        if slow || cause.need() != Need::NotNeeded || public.slow < threshold(policy.slow_share) {
+        let slow_share = threshold(policy.slow_share);
+        // What users wait for must be slow by itself, and so must the region, or the wait is not of its making.
+        let is_slow = public.slow >= slow_share && self.region(self.active).slow >= slow_share;
+        if slow || cause.need() != Need::NotNeeded || !is_slow {
             return cause;
         }
         Some(self.weigh(public, true, dns)).filter(|c| c.need() == Need::Needed).unwrap_or(cause)

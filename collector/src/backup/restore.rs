@@ -61,7 +61,10 @@ pub fn restore(wanted: &Wanted<'_>, clock: Arc<dyn Clock>) -> Result<Restored, B
     let is_log = |file: &Listed| [VERDICTS, SHADOWS].contains(&file.path.as_str());
     for file in manifest.files.iter().filter(|file| file.path != STORE && (verdicts || !is_log(file))) {
         let restored = restoring.file(file, &manifest);
-        restored.map_err(|error| if is_log(file) { BackupError::Verdicts(Box::new(error)) } else { error })?;
+        restored.map_err(|error| match error {
+            damage @ BackupError::Damaged { .. } if is_log(file) => BackupError::Verdicts(Box::new(damage)),
+            other => other,
+        })?;
     }
     restoring.folders.iter().try_for_each(|folder| layout::sync_dir(folder))?;
     let (collector, taken, taken_us) = (manifest.collector.clone(), manifest.taken.clone(), manifest.taken_us);

@@ -53,7 +53,7 @@ pub enum TakeError {
     #[error("{0}: mend that, or take a backup with --sealed named, which leaves such files out")]
     Sealed(#[source] StoreError),
     /// A log.
-    #[error("{0}: stop the collector and move the log aside: a new one begins, and a backup can be taken")]
+    #[error("{}: {}", .0, advice(.0))]
     Log(#[from] LogError),
     /// The directory of plans.
     #[error("the plans cannot be read: {0}")]
@@ -61,6 +61,16 @@ pub enum TakeError {
     /// Whoever takes the pieces.
     #[error(transparent)]
     Ended(#[from] Status),
+}
+
+/// What to do about a log that cannot be read.
+const fn advice(error: &LogError) -> &'static str {
+    match error {
+        LogError::Damaged { .. } => {
+            "stop the collector and move that log aside: a new one begins, and a backup can be taken"
+        }
+        _ => "take another backup when that has passed",
+    }
 }
 
 /// Takes a piece; asks now and then whether what was frozen is in the way of something more important.

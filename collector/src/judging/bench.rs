@@ -2,8 +2,9 @@
 //!
 //! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
 //! was judged already. The second kind waits for a rest of twenty times what the last answers of this kind took, those of all judges
-//! together, so that hours of late records cost a twentieth of the thread and not all of it. A judge whose slot ends goes back without
-//! waiting, so what it then says rests on all that it was told.
+//! together, so that hours of late records cost a twentieth of the thread and not all of it. A judge whose slot ends goes back sooner,
+//! so what it then says rests on all that it was told: it waits for as long as the last answers took, so that half of the thread is
+//! left to take in what comes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,10 +25,28 @@ pub(crate) struct Bench {
     overrides: PolicyOverrides,
     seats: Vec<Seat>,
     routes: Routes,
-    /// From when on what changed may be judged again.
-    rested: WallTime,
+    /// From when on what changed may be judged again: at the end of a slot, and between.
+    rested: Rested,
     /// What judging again took since.
     spent: Elapsed,
+}
+
+/// From when on a judge may go back.
+#[derive(Debug, Clone, Copy)]
+struct Rested {
+    /// At the end of a slot, where it does so sooner.
+    at_slots: WallTime,
+    between: WallTime,
+}
+
+impl Rested {
+    const ALWAYS: Self = Self { at_slots: WallTime::from_micros(i64::MIN), between: WallTime::from_micros(i64::MIN) };
+
+    fn after(now: WallTime, spent_us: u64) -> Self {
+        let between = Millis((spent_us * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0));
+        let at_slots = Millis((spent_us / 1000).min(between.0));
+        Self { at_slots: now.plus(at_slots), between: now.plus(between) }
+    }
 }
 
 /// One judge, and when it was and will be asked.
@@ -108,8 +127,8 @@ impl Seat {
     }
 
     /// When it should be asked next, when what changed may be judged again from a moment on.
-    fn wants(&self, rested: WallTime) -> WallTime {
-        if self.changed.is_some() { self.due.min(rested) } else { self.due }
+    fn wants(&self, rested: Rested) -> WallTime {
+        if self.changed.is_some() { self.due.max(rested.at_slots).min(rested.between) } else { self.due }
     }
 
     fn advance(&mut self, now: WallTime) -> Turn {
@@ -231,7 +250,7 @@ impl Bench {
 
     /// Judges by other policies than the plan's.
     pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides) -> Self {
-        let (seats, routes, rested) = (Vec::new(), Routes::default(), WallTime::from_micros(i64::MIN));
+        let (seats, routes, rested) = (Vec::new(), Routes::default(), Rested::ALWAYS);
         let mut bench = Self { overrides, seats, routes, rested, spent: Elapsed::default() };
         bench.set_plan(plan);
         bench
@@ -365,7 +384,7 @@ impl Bench {
     pub(crate) fn rest(&mut self, now: WallTime) {
         let spent = std::mem::take(&mut self.spent).as_micros();
         if spent > 0 {
-            self.rested = now.plus(Millis((spent * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0)));
+            self.rested = Rested::after(now, spent);
         }
     }
 

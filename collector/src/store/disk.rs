@@ -31,13 +31,13 @@ pub struct DiskOptions {
     pub cache_bytes: u64,
     /// The journals' size at which the memory tables are written out.
     pub journal_bytes_max: u64,
-    /// Size of a memory table at which it is written out and another one begun.
+    /// Size of a memory table at which it is written out and another one begun. A store keeps that which it was made with.
     pub memtable_bytes: u64,
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20, memtable_bytes: 32 << 20 }
+        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20, memtable_bytes: 16 << 20 }
     }
 }
 
@@ -58,6 +58,8 @@ struct Open {
     batches: Keyspace,
     small: Keyspace,
     blobs: Blobs,
+    /// Held while a group is written and synced: no two may be on their way (journal.rs).
+    writing: Mutex<()>,
 }
 
 /// The folder of the files that values are kept in, apart from their keys. fjall syncs each file and not the folder, which is left to
@@ -145,7 +147,7 @@ impl Open {
         })?;
         let small = database.keyspace("small", || KeyspaceCreateOptions::default().manual_journal_persist(true))?;
         let blobs = Blobs { dir: batches.path().join("blobs"), synced: Mutex::default() };
-        Ok(Self { database, batches, small, blobs })
+        Ok(Self { database, batches, small, blobs, writing: Mutex::default() })
     }
 
     fn write(&self, writes: &Writes, clock: &dyn Clock) -> fjall::Result<WriteTimes> {
@@ -160,6 +162,7 @@ impl Open {
                 None => batch.remove(&self.small, key.as_slice()),
             }
         }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         batch.commit()?;
         let written = clock.elapsed();
         self.database.persist(PersistMode::SyncData)?;

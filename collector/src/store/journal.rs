@@ -13,16 +13,17 @@
 //! a damaged journal, and the database opens no more. Nobody was told that what is in such a batch is safe, so it is cut off
 //! here, before fjall looks.
 //!
-//! What was synced is not touched. Whoever writes to our databases syncs each batch of new values before the next, so behind a
-//! torn one stands at most one that is whole. Where more are, a disk has changed what it kept: nothing is cut off, and opening
-//! says so.
+//! What was synced is not touched. Whoever writes new values to our databases syncs their batch before the next one, so no whole
+//! batch of values stands behind a torn one; behind a torn batch that only removes, which nobody syncs by itself, one may. Where
+//! more are, a disk has changed what it kept: nothing is cut off, and opening says so. Not told apart is what a sync lost that
+//! failed, when the system says afterwards that all is well.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-use xxhash_rust::xxh3::Xxh3;
+use memchr::memchr;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The end of each batch, and the beginning of the file `version` of a database with such journals.
 const MAGIC: &[u8] = b"FJL\x03";
@@ -32,8 +33,8 @@ const END: u8 = 3;
 const CLEAR: u8 = 4;
 /// The kind of an item that is a value, not the removal of one.
 const VALUE: u8 = 0;
-/// Batches of values that may be on their way to the disk at one time.
-const UNSYNCED_MAX: usize = 1;
+/// Bytes of the start of a batch.
+const START_BYTES: usize = 13;
 /// What a journal ends with is compared with so many zeros at once.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
@@ -54,11 +55,13 @@ pub(crate) fn mend(database: &Path) -> io::Result<()> {
         return Ok(());
     }
     let behind = values_behind(torn);
-    if behind > UNSYNCED_MAX {
+    // Where the first sector did not arrive it may have been either.
+    let is_of_values = torn.get(START_BYTES..).is_some_and(|items| items.starts_with(&[ITEM, VALUE]));
+    if behind > usize::from(!is_of_values) {
         let (journal, damage) = (journal.display(), "was synced and has changed since");
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("{journal} is damaged at byte {whole}: {behind} whole batches follow, so what is there {damage}"),
+            format!("{journal} is damaged at byte {whole}: whole batches ({behind}) follow, so what is there {damage}"),
         ));
     }
     let file = OpenOptions::new().write(true).open(&journal)?;
@@ -133,12 +136,15 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 
 /// How many whole batches of values are behind a torn one.
 fn values_behind(torn: &[u8]) -> usize {
-    let (mut at, mut count) = (0, 0);
-    while let Some(end) = memmem::find(&torn[at..], MAGIC) {
-        at += end + MAGIC.len();
-        while let Some(batch) = Batch::read(&torn[at..]) {
-            at += batch.bytes;
-            count += usize::from(batch.has_values);
+    let (mut at, mut count) = (1, 0);
+    while let Some(start) = torn.get(at..).and_then(|rest| memchr(START, rest)) {
+        at += start;
+        match Batch::read(&torn[at..]) {
+            Some(batch) => {
+                at += batch.bytes;
+                count += usize::from(batch.has_values);
+            }
+            None => at += 1,
         }
     }
     count
@@ -159,19 +165,18 @@ impl Batch {
         }
         let items = u32::from_le_bytes(cursor.array()?);
         let _sequence: [u8; 8] = cursor.array()?;
-        let (mut checksum, mut has_values) = (Xxh3::new(), false);
+        let (from, mut has_values) = (cursor.at, false);
         for _ in 0..items {
-            let from = cursor.at;
             match cursor.byte()? {
                 ITEM => has_values |= cursor.item()? == VALUE,
                 CLEAR => drop(cursor.array::<8>()?),
                 _ => return None,
             }
-            checksum.update(&bytes[from..cursor.at]);
         }
-        let is_whole = cursor.byte()? == END
-            && u64::from_le_bytes(cursor.array()?) == checksum.digest()
-            && cursor.take(MAGIC.len())? == MAGIC;
+        let to = cursor.at;
+        let is_ended = cursor.byte()? == END;
+        let checksum = u64::from_le_bytes(cursor.array()?);
+        let is_whole = is_ended && cursor.take(MAGIC.len())? == MAGIC && xxh3_64(&bytes[from..to]) == checksum;
         is_whole.then_some(Self { bytes: cursor.at, has_values })
     }
 }
@@ -220,7 +225,7 @@ mod tests {
     use super::*;
 
     /// The lengths of the values of each batch. Each is longer than a sector, so that one can lack in the middle.
-    const VALUES: [&[usize]; 4] = [&[10, 2_000], &[3_000], &[700, 700, 700], &[1_500]];
+    const VALUES: [&[usize]; 4] = [&[10, 2_000], &[30_000], &[700, 700, 30_000], &[1_500]];
 
     fn open(dir: &Path) -> fjall::Result<(Database, Keyspace)> {
         let database = Database::builder(dir).worker_threads(1).open()?;
@@ -274,17 +279,16 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_lacks_a_part_is_cut_off_wherever_it_is() {
+    fn the_last_batch_is_cut_off_when_it_lacks_a_part_anywhere() {
         let home = tempfile::tempdir().unwrap();
         let (journal, bounds) = database(home.path());
         let whole = std::fs::read(&journal).unwrap();
-        let (from, to) = (bounds[2], bounds[3]);
-        for at in (from..to).step_by(61) {
+        let (from, to) = (bounds[3], bounds[4]);
+        for at in (from..to).step_by(61).chain([to - 8]) {
             std::fs::write(&journal, &whole).unwrap();
-            // One whole batch is left behind it, as one may be.
             lose(&journal, at, 512.min(to - at));
             mend(home.path()).unwrap();
-            assert_eq!(keys(home.path()), ["0/0", "0/1", "1/0"], "lost at {at} of {from}..{to}");
+            assert_eq!(keys(home.path()), ["0/0", "0/1", "1/0", "2/0", "2/1", "2/2"], "lost at {at} of {from}..{to}");
         }
     }
 
@@ -292,12 +296,42 @@ mod tests {
     fn what_was_synced_is_not_cut_off() {
         let home = tempfile::tempdir().unwrap();
         let (journal, bounds) = database(home.path());
-        lose(&journal, bounds[1] + 100, 512);
-        let before = std::fs::read(&journal).unwrap();
-        let error = mend(home.path()).unwrap_err().to_string();
-        let expected = format!("is damaged at byte {}: 2 whole batches follow", bounds[1]);
-        assert!(error.contains(&expected), "{error}");
-        assert_eq!(std::fs::read(&journal).unwrap(), before);
+        let whole = std::fs::read(&journal).unwrap();
+        // Behind a batch whose beginning is gone one of values may stand, so the last but one is left out.
+        for (batch, behind) in [(0, 3), (1, 2), (2, 1)] {
+            let (from, to) = (bounds[batch], bounds[batch + 1]);
+            for at in [from + 20, (from + to) / 2, to - 8] {
+                std::fs::write(&journal, &whole).unwrap();
+                lose(&journal, at, 100.min(to - at));
+                let before = std::fs::read(&journal).unwrap();
+                let error = mend(home.path()).unwrap_err().to_string();
+                let expected = format!("is damaged at byte {from}: whole batches ({behind}) follow");
+                assert!(error.contains(&expected), "{error}");
+                assert_eq!(std::fs::read(&journal).unwrap(), before);
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_that_was_not_synced_may_stand_behind_a_torn_removal() {
+        let home = tempfile::tempdir().unwrap();
+        let (journal, bounds) = {
+            let (database, values) = open(home.path()).unwrap();
+            let journal = newest(home.path()).unwrap().unwrap();
+            let end = || whole(&std::fs::read(&journal).unwrap());
+            values.insert("kept", "1").unwrap();
+            let begin = end();
+            let mut batch = database.batch().durability(Some(PersistMode::SyncData));
+            (0..40).for_each(|item| batch.remove(&values, format!("gone/{item:020}")));
+            batch.commit().unwrap();
+            let middle = end();
+            values.insert("later", "2").unwrap();
+            (journal, [begin, middle])
+        };
+        lose(&journal, bounds[0] + 600, 512);
+        mend(home.path()).unwrap();
+        assert_eq!(keys(home.path()), ["kept"]);
+        assert!(bounds[1] > bounds[0] + 1200, "{bounds:?}");
     }
 
     #[test]

@@ -133,11 +133,11 @@ impl Ledger {
         self.islands.insert(at, range);
     }
 
-    /// Islands that are no agent's doing, since it may not make so many.
+    /// Islands that are no agent's doing, since it never makes half as many as it may.
     #[must_use]
     pub fn islands_adopted(&self) -> usize {
         let islands = self.islands.len();
-        if islands > ISLANDS_MAX { islands.min(ISLANDS_ADOPTED_MAX) } else { 0 }
+        if islands > ISLANDS_MAX / 2 { islands.min(ISLANDS_ADOPTED_MAX) } else { 0 }
     }
 
     /// Nothing is missing below what has come.

@@ -21,6 +21,8 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 const PROGRAM: &str = "UITWIJK_TEST_S3_SERVER";
 /// The address of the gate, for the process that tells the story.
 const GATE: &str = "UITWIJK_TEST_S3_GATE";
+/// The file that the process makes when it has told the story.
+const TOLD: &str = "UITWIJK_TEST_S3_TOLD";
 /// The bucket of every test.
 pub(crate) const BUCKET: &str = "hours";
 /// How long a server may take to answer for the first time.
@@ -30,6 +32,7 @@ const START: Duration = Duration::from_secs(60);
 pub(crate) fn with_server(story: &str, tell: impl FnOnce(Arc<Server>)) {
     if let Some(gate) = env::var_os(GATE) {
         tell(Arc::new(Server::start(gate.to_str().unwrap().parse().unwrap())));
+        std::fs::write(env::var_os(TOLD).unwrap(), "told").unwrap();
         return;
     }
     if env::var_os(PROGRAM).is_none() {
@@ -44,7 +47,10 @@ pub(crate) fn with_server(story: &str, tell: impl FnOnce(Arc<Server>)) {
     }) {
         command.env_remove(name);
     }
+    let home = tempfile::tempdir().unwrap();
+    let told = home.path().join("told");
     let status = command
+        .env(TOLD, &told)
         .args([story, "--exact", "--nocapture"])
         .env(GATE, gate.to_string())
         .env("AWS_ENDPOINT_URL", format!("http://{gate}"))
@@ -55,6 +61,7 @@ pub(crate) fn with_server(story: &str, tell: impl FnOnce(Arc<Server>)) {
         .status()
         .unwrap();
     assert!(status.success(), "{story}: its process ended with {status}");
+    assert!(told.exists(), "there is no test named {story}");
 }
 
 /// What becomes of a request.
@@ -77,15 +84,18 @@ type Judge = Box<dyn FnMut(&str) -> Fate + Send>;
 
 /// A server with its gate.
 pub(crate) struct Server {
-    child: Child,
+    _process: Process,
     judge: Arc<Mutex<Judge>>,
     bucket: AmazonS3,
 }
 
-impl Drop for Server {
+/// Ends with whoever has it, also when that panics.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -93,16 +103,16 @@ impl Server {
     fn start(gate: SocketAddr) -> Self {
         let listener = TcpListener::bind(gate).unwrap();
         let server = free();
-        let mut child = Command::new(env::var_os(PROGRAM).unwrap())
+        let process = Command::new(env::var_os(PROGRAM).unwrap())
             .args(["-H", "127.0.0.1", "-p", &server.port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .spawn();
+        let mut process = Process(process.unwrap());
         let began = Instant::now();
         while TcpStream::connect(server).is_err() {
-            assert!(child.try_wait().unwrap().is_none() && began.elapsed() < START, "the server does not start");
+            assert!(process.0.try_wait().unwrap().is_none() && began.elapsed() < START, "the server does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
         let made = ask(
@@ -122,7 +132,7 @@ impl Server {
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let endpoint = format!("http://{server}");
         let bucket = AmazonS3Builder::from_env().with_endpoint(endpoint).with_bucket_name(BUCKET).build().unwrap();
-        Self { child, judge, bucket }
+        Self { _process: process, judge, bucket }
     }
 
     /// From now on requests fare like this.

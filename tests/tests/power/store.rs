@@ -153,9 +153,9 @@ fn large_child() -> anyhow::Result<()> {
     let Some(dir) = child_dir() else { return Ok(()) };
     let mut child = Child::open(&dir)?;
     // The first life ends before the files are made, the second makes them.
-    for turn in 0..[14, 13][usize::from(life() > 0)] {
+    for turn in 0..[7, 8][usize::from(life() > 0)] {
         child.write(2 << 20)?;
-        if turn % 10 == 9 {
+        if turn % 5 == 4 {
             child.seal()?;
             child.remove_covered()?;
         }
@@ -195,6 +195,6 @@ fn what_was_stored_outlives_the_power() -> anyhow::Result<()> {
 #[test]
 fn tables_that_were_written_out_outlive_the_power() -> anyhow::Result<()> {
     let story =
-        Story { name: "large store", child: "store::large_child", lives: 2, share: 0.3, kind: "blobs", every: 2 };
+        Story { name: "large store", child: "store::large_child", lives: 2, share: 0.3, kind: "blobs", every: 1 };
     story.play(check)
 }

@@ -148,12 +148,19 @@ fn rows_that_nobody_may_store_are_refused_and_counted() {
 /// The peer has every second row of a boot, and the agent all of them: it sends the newest beside what it kept.
 #[tokio::test]
 async fn an_agent_fills_more_gaps_than_it_may_make_and_its_newest_rows_go_ahead() {
+    // As many gaps as an agent may make, and more.
+    for gaps in [64, 150] {
+        an_agent_fills(gaps).await;
+    }
+}
+
+async fn an_agent_fills(gaps: u64) {
     let store = Store::over(Arc::new(MemoryStore::default()));
     let of = |sequence: u64| {
         let (slot, attempt) = (slot_now() - 400 + i64::try_from(sequence).unwrap(), 0);
         row("exchange/default@NL", slot, attempt, sequence)
     };
-    let (agent, last) = (agent_id("nl-1"), 300);
+    let (agent, last) = (agent_id("nl-1"), 2 * gaps);
     let every_second = (2..=last).step_by(2).map(|sequence| Record {
         agent: agent.clone(),
         vantage: vantage("NL", "1"),
@@ -162,19 +169,19 @@ async fn an_agent_fills_more_gaps_than_it_may_make_and_its_newest_rows_go_ahead(
         measurement: of(sequence),
     });
     let done = take_all(&store, &every_second.collect::<Vec<_>>(), 1000, 0);
-    assert_eq!((done.stored, done.written_off), (150, 0));
+    assert_eq!((done.stored, done.written_off), (gaps, 0));
 
     let world = World::over(store, limits());
     let mut stream = world.connect(&peer("nl-1", vantage("NL", "1"))).unwrap();
-    stream.hello_with(1, &[(1, 1, last + 20)]).await;
+    stream.hello_with(1, &[(1, 1, last + 65)]).await;
     stream.welcome().await;
-    for newest in [last + 5, last + 10] {
+    for newest in (2..=64).step_by(2).map(|ahead| last + ahead) {
         stream.batch(batch(1, newest, &[of(newest)])).await;
     }
-    stream.batch(batch(1, 1, &(1..=last + 20).map(of).collect::<Vec<_>>())).await;
-    stream.acknowledged(1, last + 21).await;
+    stream.batch(batch(1, 1, &(1..=last + 65).map(of).collect::<Vec<_>>())).await;
+    stream.acknowledged(1, last + 66).await;
     stream.done().await;
-    assert_eq!(world.stored().len() as u64, last + 20);
+    assert_eq!(world.stored().len() as u64, last + 65);
     let state = &world.service.agents()[1];
-    assert_eq!((state.ledgers[0].stored, state.ledgers[0].lost), (last + 20, 0));
+    assert_eq!((state.ledgers[0].stored, state.ledgers[0].lost), (last + 65, 0));
 }
