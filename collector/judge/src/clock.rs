@@ -153,9 +153,10 @@ impl Leads {
         &self.shifts[v]
     }
 
-    /// The earliest slot of true time that a slot of an agent may land in.
-    pub(crate) fn earliest(&self, v: AgentIx, slot: i64) -> i64 {
-        if self.any() { slot.saturating_sub(self.shift(v, slot)).min(slot) } else { slot }
+    /// The slots of true time, from the first to the last, that a slot of an agent may land in.
+    pub(crate) fn landing(&self, v: AgentIx, slot: i64) -> (i64, i64) {
+        let there = if self.any() { slot.saturating_sub(self.shift(v, slot)) } else { slot };
+        (there.min(slot), there.max(slot))
     }
 
     /// The widest shift in either direction.

@@ -41,8 +41,13 @@ const SLOT_MAX: u64 = i64::MAX.unsigned_abs() / 100_000;
 /// What became of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The evidence changed from this slot on.
-    Changed(i64),
+    /// The evidence changed in these slots, both ends included.
+    Changed {
+        /// The first.
+        from: i64,
+        /// The last, the end of time where a clock turned out to be wrong.
+        to: i64,
+    },
     /// It was known, or another attempt of the same slot stands before it.
     Known,
     /// No enrolled agent, a target that this service does not rest on, or a slot more than an hour after its record
@@ -112,10 +117,10 @@ impl Evidence {
         if changed {
             *known = cell;
         }
-        let here = changed.then(|| self.leads.earliest(v, slot));
+        let here = changed.then(|| self.leads.landing(v, slot));
         match (here, moved) {
-            (Some(a), Some(b)) => Taken::Changed(a.min(b)),
-            (Some(a), None) | (None, Some(a)) => Taken::Changed(a),
+            (here, Some(first)) => Taken::Changed { from: here.map_or(first, |(a, _)| a.min(first)), to: i64::MAX },
+            (Some((from, to)), None) => Taken::Changed { from, to },
             (None, None) => Taken::Known,
         }
     }
@@ -132,7 +137,8 @@ impl Evidence {
         if slot < self.floor {
             return Taken::TooLate;
         }
-        if self.switches.insert((slot, from, to)) { Taken::Changed(slot) } else { Taken::Known }
+        let is_new = self.switches.insert((slot, from, to));
+        if is_new { Taken::Changed { from: slot, to: slot } } else { Taken::Known }
     }
 
     /// The switch that was reported in a slot, from where to where; of several the last by name.

@@ -21,18 +21,28 @@ use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetI
 use crate::episode::{Episode, episodes};
 use crate::evidence::{Evidence, Numbered, Sample, Switch, Taken};
 use crate::journal::{Arrival, Journal, seen};
-use crate::published::{Published, best_match, is_news, withdrawn};
-use crate::report;
-use crate::scan::Scan;
-use crate::since::{Answer, Origin, Since};
+use crate::published::{Published, best_match};
+use crate::scan::{Changed, Scan};
+use crate::since::Origin;
 use crate::timeline::segments;
 use crate::topology::{AgentIx, Topology, UnknownService};
-use crate::verdict::{Cause, EpisodeId, Execution, Need, Revision, RevisionKind, Segment};
+use crate::verdict::{Revision, Segment};
+
+mod publish;
 
 /// Settled runs that are kept for timelines and for late records.
 const RUNS_MAX: usize = 4096;
 /// Published episodes that are remembered.
 const PUBLISHED_MAX: usize = 1024;
+
+/// Where evidence ends that may still change.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    /// Slots before this no longer change, be it because nobody waits for them any more.
+    settled: i64,
+    /// Everything before this slot is in.
+    complete: i64,
+}
 
 /// What happened to the samples of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +55,8 @@ pub struct Counters {
     pub foreign: u64,
     /// Came after everything about their slot was forgotten.
     pub too_late: u64,
+    /// How often it went back, because slots had changed that were judged.
+    pub again: u64,
 }
 
 /// The judge of one service, live.
@@ -54,8 +66,8 @@ pub struct Live {
     evidence: Evidence,
     frontiers: BTreeMap<AgentId, WallTime>,
     scan: Option<Scan>,
-    /// The first slot that has changed since it was judged.
-    dirty: Option<i64>,
+    /// Slots that have changed since they were judged.
+    changed: Changed,
     /// Oldest first.
     published: Vec<Published>,
     /// Segments from before the plan last changed.
@@ -82,7 +94,7 @@ impl Live {
             topology,
             frontiers: BTreeMap::new(),
             scan: None,
-            dirty: None,
+            changed: Changed::default(),
             published: Vec::new(),
             history: Vec::new(),
             counters: Counters::default(),
@@ -132,8 +144,8 @@ impl Live {
 
     fn count(&mut self, taken: Taken) -> Taken {
         let counter = match taken {
-            Taken::Changed(slot) => {
-                self.dirty = Some(self.dirty.map_or(slot, |d| d.min(slot)));
+            Taken::Changed { .. } => {
+                self.change(taken);
                 &mut self.counters.changed
             }
             Taken::Known => &mut self.counters.known,
@@ -144,12 +156,19 @@ impl Live {
         taken
     }
 
+    /// Keeps in mind which slots must be judged again. Those that were not judged yet need no mention.
+    fn change(&mut self, taken: Taken) {
+        if let Taken::Changed { from, to } = taken
+            && from < self.judged_to()
+        {
+            self.changed.add(from, to);
+        }
+    }
+
     /// Takes in a switch that somebody reported; repeats change nothing.
     pub fn switch(&mut self, switch: &Switch) -> Taken {
         let taken = self.evidence.add_switch(&self.topology, switch);
-        if let Taken::Changed(slot) = taken {
-            self.dirty = Some(self.dirty.map_or(slot, |d| d.min(slot)));
-        }
+        self.change(taken);
         taken
     }
 
@@ -160,7 +179,7 @@ impl Live {
         let cell = |live: &Self| live.evidence.cell(slot, place.0, place.1);
         let before = late.then(|| cell(self));
         let taken = self.evidence.add_numbered(sample);
-        if matches!(taken, Taken::Changed(_)) {
+        if matches!(taken, Taken::Changed { .. }) {
             self.journal.arrived(&Arrival { agent: place.0, slot, origin, arrived, late });
             if let Some(before) = before.filter(|&before| cell(self) != before) {
                 self.journal.changed(place, slot, arrived, (seen(before), seen(cell(self))));
@@ -203,12 +222,32 @@ impl Live {
 
     /// Judges what can be judged at this moment and answers the revisions that are new.
     pub fn advance(&mut self, now: WallTime) -> Vec<Revision> {
+        self.advance_by(now, false)
+    }
+
+    /// The same, but what came late and far behind the slots that are due now is left for the next [`Self::advance`], as long
+    /// as there is nothing to say. What is said rests on all that was observed.
+    pub fn advance_ahead(&mut self, now: WallTime) -> Vec<Revision> {
+        self.advance_by(now, true)
+    }
+
+    /// Whether slots that were judged have changed and were not judged again yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.changed.first().is_some_and(|slot| slot < self.judged_to())
+    }
+
+    fn advance_by(&mut self, now: WallTime, ahead_only: bool) -> Vec<Revision> {
         self.journal.begin();
         let due = self.slot_before(now, self.topology.policy.grace);
-        let changed_from = self.catch_up(due);
+        let mut changed_from = self.catch_up(due, ahead_only);
         let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0);
         let settled = complete.max(self.slot_before(now, self.topology.policy.horizon));
-        let revisions = self.publish(now, changed_from, settled, complete);
+        let ends = Ends { settled, complete };
+        if ahead_only && self.is_behind() && self.has_news(changed_from, ends) {
+            changed_from = changed_from.min(self.catch_up(due, false));
+        }
+        let revisions = self.publish(now, changed_from, ends);
         if !revisions.is_empty() {
             self.journal.mark(now);
         }
@@ -220,131 +259,30 @@ impl Live {
         self.topology.slot.slot_of(now.minus(span)).0
     }
 
-    /// Judges up to a slot; answers the first slot that was judged again.
-    fn catch_up(&mut self, due: i64) -> i64 {
-        let dirty = self.dirty.filter(|&d| d < due);
-        let restart = match (&self.scan, dirty) {
-            (Some(scan), Some(d)) => d < scan.state.start,
+    /// Judges up to a slot; answers the first slot that was judged again. Changes that no slot that is due now can feel
+    /// may be left for later.
+    fn catch_up(&mut self, due: i64, ahead_only: bool) -> i64 {
+        let changed = self.changed.first().filter(|&slot| slot < due);
+        let restart = match (&self.scan, changed) {
+            (Some(scan), Some(slot)) => slot < scan.state.start,
             (scan, _) => scan.is_none(),
         };
         if restart {
             let first = self.evidence.first_slot(i64::MIN / 4);
             let Some(first) = first.filter(|&f| f < due) else { return due };
             self.scan = Some(Scan::new(&self.topology, first));
+            self.changed.clear();
         }
         let Some(scan) = &mut self.scan else { return due };
-        let from = dirty.unwrap_or(i64::MAX).min(scan.state.next);
-        scan.back_to(from);
-        let from = from.min(scan.state.next);
+        let changes = match ahead_only {
+            true => self.changed.take_near(scan.state.next, scan.felt_for(&self.topology), due),
+            false => self.changed.take_before(due),
+        };
+        let from = changes.front().map_or(i64::MAX, |&(from, _)| from).min(scan.state.next);
+        self.counters.again += u64::from(!changes.is_empty());
+        scan.judge_again(&self.topology, &self.evidence, changes, due);
         scan.run_to(&self.topology, &self.evidence, due);
-        self.dirty = self.dirty.filter(|&d| d >= due);
-        from
-    }
-
-    /// Compares what the episodes say with what was published.
-    fn publish(&mut self, now: WallTime, changed_from: i64, settled: i64, complete: i64) -> Vec<Revision> {
-        let Some(scan) = &self.scan else { return Vec::new() };
-        let open = self.published.iter().filter(|p| !p.is_final()).map(|p| p.from).min();
-        if open.is_none() && scan.state.is_quiet() && changed_from + self.topology.reach() >= scan.state.next {
-            return Vec::new();
-        }
-        let tail = scan.state.tail_start(scan.state.next);
-        let since = open.unwrap_or(tail).min(tail).min(changed_from.saturating_sub(self.topology.reach()));
-        let told = |evidence| {
-            let runs = scan.runs_since(&self.topology, evidence, since);
-            let all = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
-            (runs.first().map_or(since, |r| r.from.min(since)).max(scan.state.start), all)
-        };
-        // Counting through the whole tail is dear and only needed for what is said; in most slots nothing is.
-        let (start, mut all) = told(None);
-        let certain = scan.settled_at(settled);
-        let grace = self.topology.spans.switch_grace;
-        let is_final = |e: &Episode| {
-            let crossed = e.need() != Need::Needed || e.execution == Execution::Executed || e.to + grace < certain;
-            !e.open && e.to < certain && crossed
-        };
-        if self.any_news(&all, is_final) {
-            (_, all) = told(Some(&self.evidence));
-        }
-        let since = start;
-        let mut revisions = Vec::new();
-        let mut matched = vec![false; self.published.len()];
-        for e in &all {
-            let at = best_match(&self.published, &matched, e);
-            if let Some(at) = at {
-                matched[at] = true;
-            }
-            let done = (is_final(e), e.to < complete);
-            revisions.extend(self.say(at, e, done, now));
-        }
-        let left = (0..matched.len()).filter(|&at| !matched[at]);
-        let gone: Vec<(usize, Episode)> = left
-            .map(|at| (at, &self.published[at]))
-            .filter(|(_, p)| p.to > since && p.from >= since && (p.cause != Cause::Healthy || !p.is_final()))
-            .map(|(at, p)| (at, withdrawn(&self.topology, p)))
-            .collect();
-        for (at, e) in gone {
-            let done = (e.to < certain, e.to < complete);
-            revisions.extend(self.say(Some(at), &e, done, now));
-        }
-        self.published.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
-        revisions
-    }
-
-    /// Whether any of some episodes has something to say that was not published.
-    fn any_news(&self, all: &[Episode], settled: impl Fn(&Episode) -> bool) -> bool {
-        let mut matched = vec![false; self.published.len()];
-        all.iter().any(|e| {
-            let at = best_match(&self.published, &matched, e);
-            if let Some(at) = at {
-                matched[at] = true;
-            }
-            is_news(at.map(|at| &self.published[at]), e, settled(e))
-        })
-    }
-
-    /// Publishes what is new about an episode, if anything is.
-    fn say(&mut self, at: Option<usize>, e: &Episode, done: (bool, bool), now: WallTime) -> Option<Revision> {
-        let (settled, complete) = done;
-        let before = at.map(|at| &self.published[at]);
-        if !is_news(before, e, settled) {
-            return None;
-        }
-        let was_final = before.is_some_and(Published::is_final);
-        let kind = match (was_final, settled) {
-            (true, _) => RevisionKind::Revised,
-            (false, true) => RevisionKind::Final,
-            (false, false) => RevisionKind::Provisional,
-        };
-        let start = self.topology.slot.start_of(Slot(e.from));
-        let id = before.map_or_else(|| self.fresh_id(start), |p| p.id.clone());
-        let number = before.map_or(1, |p| p.number + 1);
-        // Evidence from before this pass is gone; what was seen of the start then still holds.
-        let scanned = self.scan.as_ref().map_or(i64::MIN, |s| s.state.start);
-        let mut told = e.clone();
-        if let Some(p) = before.filter(|p| p.from < scanned && e.from == scanned) {
-            told.from = p.from;
-        }
-        let since = before.map(|p| self.since(p, e));
-        let stamp = report::Stamp { id: id.clone(), number, kind, decided: now, complete, since };
-        let revision = report::revision(&self.topology, &told, stamp);
-        let entry = Published {
-            id,
-            number,
-            from: told.from,
-            to: e.to,
-            open: e.open,
-            cause: e.cause,
-            execution: e.execution,
-            last: kind,
-            decided: now,
-            judged_to: self.judged_to(),
-        };
-        match at {
-            Some(at) => self.published[at] = entry,
-            None => self.published.push(entry),
-        }
-        Some(revision)
+        from.min(scan.state.next)
     }
 
     /// The first slot that was not judged yet.
@@ -352,45 +290,13 @@ impl Live {
         self.scan.as_ref().map_or(i64::MIN, |s| s.state.next)
     }
 
-    /// What came in since a revision, as far as it is in the reach of its episode.
-    fn since(&self, p: &Published, e: &Episode) -> Since {
-        let lead_in = self.topology.spans.soft_window.saturating_add(self.topology.spans.trust_hold);
-        let from = p.from.min(e.from).saturating_sub(lead_in);
-        let to = p.to.max(e.to).saturating_add(self.topology.reach());
-        let ((arrivals, arrivals_more), (cells, cells_more)) =
-            self.journal.since(&self.topology, p.decided, (from, to));
-        let judged_to = self.judged_to();
-        Since {
-            decided: p.decided,
-            before: Answer { need: p.cause.need(), cause: p.cause, execution: p.execution },
-            judged_from: Slot(p.judged_to.min(judged_to)),
-            judged_to: Slot(judged_to),
-            arrivals,
-            arrivals_more,
-            cells,
-            cells_more,
-        }
-    }
-
-    /// A name that no episode has yet: a second one that was first seen to start at the same moment gets a number.
-    fn fresh_id(&self, start: WallTime) -> EpisodeId {
-        let plain = EpisodeId::new(&self.topology.service, start);
-        let taken = |id: &EpisodeId| self.published.iter().any(|p| p.id == *id);
-        let mut id = plain.clone();
-        for n in 2..=PUBLISHED_MAX + 2 {
-            if !taken(&id) {
-                break;
-            }
-            id = EpisodeId(format!("{plain}/{n}"));
-        }
-        id
-    }
-
     /// Drops what can no longer matter.
     fn forget(&mut self, now: WallTime, complete: i64) {
         let horizon = self.topology.policy.horizon;
         let old = self.slot_before(now, Millis(horizon.0.saturating_mul(2)));
         let keep_from = complete.max(old).saturating_sub(self.topology.reach());
+        // What is to be judged again must still be there.
+        let keep_from = self.changed.first().map_or(keep_from, |changed| changed.min(keep_from));
         if let Some(scan) = &mut self.scan {
             let (needed, closed) = scan.forget_before(&self.topology, keep_from.min(scan.state.next), RUNS_MAX);
             self.evidence.drop_before(needed, closed);
@@ -480,7 +386,7 @@ impl Live {
         }
         self.journal = std::mem::take(&mut self.journal).moved(&self.topology, &topology);
         self.topology = topology;
-        (self.scan, self.dirty) = (None, None);
+        (self.scan, self.changed) = (None, Changed::default());
     }
 
     /// When `advance` should be called next, if nothing arrives before.

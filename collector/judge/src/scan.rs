@@ -2,21 +2,35 @@
 //!
 //! ```text
 //!   checkpoints   |.....|.....|.....|.....|...
-//!                             ^ late record: go back to here, judge again from here
+//!                       ^ x   late record x: go back to here, judge again from here
+//!                                   ^ nothing would be judged otherwise any more: what was judged stands (`rejoin`)
 //! ```
-
-use std::collections::VecDeque;
 
 use crate::evidence::Evidence;
 use crate::state::{Scratch, State};
 use crate::topology::Topology;
 use crate::trace::{Run, Trace};
 
-/// Slots between checkpoints.
+pub(crate) use changed::Changed;
+use passed::{Passed, Slots};
+
+mod changed;
+mod passed;
+mod rejoin;
+#[cfg(test)]
+mod tests;
+
+/// Least slots between checkpoints.
 const EVERY: i64 = 32;
 
+/// Slots between checkpoints. A state grows with the slots that its windows hold, so longer windows have them farther
+/// apart: what they take then grows with the time that is kept, not with its square.
+fn every(topology: &Topology) -> i64 {
+    (topology.spans.soft_window / 2).max(EVERY)
+}
+
 /// A state that can go back.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Checkpoint {
     state: State,
     runs: usize,
@@ -31,10 +45,12 @@ pub(crate) struct Scan {
     checkpoints: Vec<Checkpoint>,
     /// No checkpoints are made: nobody will go back.
     once: bool,
-    /// After each judged slot from the first of these on: the first slot whose label may still change.
-    unsettled: (i64, VecDeque<i64>),
+    /// What is remembered of each slot that was judged.
+    slots: Slots,
     /// Entries of the trace that were dropped for age.
     dropped: (usize, usize),
+    /// Slots that were judged, each as often as it was.
+    judged: u64,
     scratch: Scratch,
 }
 
@@ -47,8 +63,9 @@ impl Scan {
             trace: Trace::default(),
             checkpoints: vec![first],
             once: false,
-            unsettled: (start, VecDeque::new()),
+            slots: Slots::new(topology.agents.len(), start),
             dropped: (0, 0),
+            judged: 0,
             scratch: Scratch::default(),
         }
     }
@@ -61,50 +78,51 @@ impl Scan {
     /// Judges up to a slot, which is not judged itself.
     pub(crate) fn run_to(&mut self, topology: &Topology, evidence: &Evidence, end: i64) {
         while self.state.next < end {
-            if self.state.is_void(topology) {
-                let next = evidence.next_slot(self.state.next).unwrap_or(end).min(end);
-                let next = evidence.next_switch(self.state.next).unwrap_or(next).min(next);
-                let before = self.state.next;
-                self.state.skip_to(topology, next);
-                if self.state.next > before {
-                    self.unsettled = (self.state.next, VecDeque::new());
-                }
-                if self.state.next >= end {
-                    return;
-                }
-            }
-            self.state.step(topology, evidence, &mut self.trace, &mut self.scratch);
-            if self.once {
-                continue;
-            }
-            self.unsettled.1.push_back(self.state.unsettled_from(topology));
-            if self.state.next.rem_euclid(EVERY) == 0 {
-                let (runs, notes) = (self.trace.runs.len(), self.trace.notes.len());
-                self.checkpoints.push(Checkpoint {
-                    state: self.state.clone(),
-                    runs: runs + self.dropped.0,
-                    notes: notes + self.dropped.1,
-                });
-            }
+            self.go_on(topology, evidence, end);
         }
     }
 
-    /// Goes back so that a slot is judged again. False when no checkpoint is old enough; then everything that is left
-    /// is judged again from the oldest one.
-    pub(crate) fn back_to(&mut self, slot: i64) -> bool {
-        if slot >= self.state.next {
-            return true;
+    /// Judges the next slot, or skips what says nothing. True where a checkpoint was made.
+    fn go_on(&mut self, topology: &Topology, evidence: &Evidence, end: i64) -> bool {
+        if self.state.is_void(topology) {
+            let next = evidence.next_slot(self.state.next).unwrap_or(end).min(end);
+            let next = evidence.next_switch(self.state.next).unwrap_or(next).min(next);
+            let before = self.state.next;
+            self.state.skip_to(topology, next);
+            if self.state.next > before {
+                self.slots.restart(self.state.next);
+            }
+            if self.state.next >= end {
+                return false;
+            }
         }
-        let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
-        self.checkpoints.truncate(at.max(1));
-        let last = &self.checkpoints[self.checkpoints.len() - 1];
-        self.state = last.state.clone();
-        let kept = usize::try_from(self.state.next - self.unsettled.0).unwrap_or(0);
-        self.unsettled.1.truncate(kept);
-        self.unsettled.0 = self.unsettled.0.min(self.state.next);
-        self.trace.runs.truncate(last.runs.saturating_sub(self.dropped.0));
-        self.trace.notes.truncate(last.notes.saturating_sub(self.dropped.1));
-        at > 0
+        self.judged += 1;
+        let heard = self.state.step(topology, evidence, &mut self.trace, &mut self.scratch);
+        if self.once {
+            return false;
+        }
+        let passed = Passed {
+            unsettled: self.state.unsettled_from(topology),
+            rising: self.state.rising_since(topology),
+            slower: self.state.slower_since(),
+            active: heard.active,
+        };
+        self.slots.push(passed, heard.weights.into_iter());
+        let here = self.state.next.rem_euclid(every(topology)) == 0;
+        if here {
+            self.state.simplify();
+            self.checkpoints.push(Checkpoint {
+                state: self.state.clone(),
+                runs: self.trace.runs.len() + self.dropped.0,
+                notes: self.trace.notes.len() + self.dropped.1,
+            });
+        }
+        here
+    }
+
+    /// For how many slots at least a change of one is felt by those that are judged after it, or again because of it.
+    pub(crate) fn felt_for(&self, topology: &Topology) -> i64 {
+        every(topology).saturating_add(topology.reach()).saturating_add(topology.spans.soft_window).saturating_add(2)
     }
 
     /// Forgets checkpoints that no slot from `slot` on needs, and all but the newest `keep` entries of the trace.
@@ -113,9 +131,7 @@ impl Scan {
         let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
         self.checkpoints.drain(..at.saturating_sub(1));
         let oldest = &self.checkpoints[0];
-        let old = usize::try_from(slot - self.unsettled.0).unwrap_or(0).min(self.unsettled.1.len());
-        self.unsettled.1.drain(..old);
-        self.unsettled.0 += i64::try_from(old).unwrap_or(0);
+        self.slots.drop_before(slot);
         let runs = self.trace.runs.len().saturating_sub(keep).min(oldest.runs.saturating_sub(self.dropped.0));
         let notes = self.trace.notes.len().saturating_sub(keep).min(oldest.notes.saturating_sub(self.dropped.1));
         self.trace.runs.drain(..runs);
@@ -136,8 +152,7 @@ impl Scan {
     pub(crate) fn settled_at(&self, end: i64) -> i64 {
         // The watermark is often ahead of the grace; what was not judged yet settles nothing.
         let end = end.min(self.state.next);
-        let at = usize::try_from(end.saturating_sub(1).saturating_sub(self.unsettled.0)).ok();
-        at.and_then(|i| self.unsettled.1.get(i)).copied().unwrap_or_else(|| self.state.start.min(end))
+        self.slots.settled_after(end.saturating_sub(1)).unwrap_or_else(|| self.state.start.min(end))
     }
 
     /// Every run that is kept, up to the last slot that was judged.
@@ -161,6 +176,6 @@ impl Scan {
     /// Bytes that states, checkpoints and settled runs take, about.
     pub(crate) fn bytes(&self) -> usize {
         let checkpoints: usize = self.checkpoints.iter().map(|c| c.state.bytes()).sum();
-        self.state.bytes() + checkpoints + self.trace.runs.iter().map(Run::bytes).sum::<usize>()
+        self.state.bytes() + checkpoints + self.slots.bytes() + self.trace.runs.iter().map(Run::bytes).sum::<usize>()
     }
 }

@@ -94,6 +94,17 @@ impl Serving {
         }
     }
 
+    /// Counts the answers of each region from the zone on that was silent longest. Only distances matter; counted like
+    /// this, pasts that lead to the same future look the same.
+    pub(crate) fn count_anew(&mut self) {
+        for zones in &mut self.zones {
+            let seen = zones.seen.iter().filter(|z| z.last.is_some());
+            let first = seen.map(|z| z.at).min().unwrap_or(zones.answers);
+            zones.answers -= first;
+            zones.seen.iter_mut().filter(|z| z.last.is_some()).for_each(|z| z.at -= first);
+        }
+    }
+
     /// The region that most answers of the window came from, if enough of the probes told.
     pub(crate) fn majority(&self, topology: &Topology) -> Option<RegionIx> {
         let told: u64 = self.per_region.iter().map(|&n| u64::from(n)).sum();

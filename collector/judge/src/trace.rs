@@ -108,6 +108,15 @@ impl Run {
         Self { from, to, cause, quiet, switched, active, zone, counts, doubts, clocks, sum_before, sum }
     }
 
+    /// Whether it says and counts the same up to here, whatever came before it.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let Self { from, to, cause, quiet, switched, active, zone, counts, doubts, clocks, sum_before: _, sum: _ } =
+            self;
+        (*from, *to, *cause, *quiet) == (other.from, other.to, other.cause, other.quiet)
+            && (*switched, *active, *zone) == (other.switched, other.active, other.zone)
+            && (counts, doubts, clocks) == (&other.counts, &other.doubts, &other.clocks)
+    }
+
     /// Worth an episode, or part of one.
     pub(crate) const fn tells(&self) -> bool {
         self.switched || !(matches!(self.cause, Cause::Healthy) || self.quiet)

@@ -2,9 +2,10 @@
 //!
 //! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
 //! was judged already. The second kind waits for a rest of twenty times what the last answers of this kind took, those of all judges
-//! together, so that hours of late records cost a twentieth of the thread and not all of it. A judge whose slot ends goes back sooner,
-//! so what it then says rests on all that it was told: it waits for as long as the last answers took, so that half of the thread is
-//! left to take in what comes.
+//! together, so that hours of late records cost a twentieth of the thread and not all of it. A judge whose slot ends meanwhile goes
+//! on ahead of what changed long before, and goes back only when it has something to say: that rests on all that it was told.
+//! What changed shortly before it must take in at once; then it waits for as long as the last answers took, so that half of the
+//! thread is left to take in what comes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,7 +26,7 @@ pub(crate) struct Bench {
     overrides: PolicyOverrides,
     seats: Vec<Seat>,
     routes: Routes,
-    /// From when on what changed may be judged again: at the end of a slot, and between.
+    /// From when on what changed may be judged again.
     rested: Rested,
     /// What judging again took since.
     spent: Elapsed,
@@ -34,18 +35,26 @@ pub(crate) struct Bench {
 /// From when on a judge may go back.
 #[derive(Debug, Clone, Copy)]
 struct Rested {
-    /// At the end of a slot, where it does so sooner.
+    /// At the end of a slot, to what changed shortly before.
     at_slots: WallTime,
-    between: WallTime,
+    /// To whatever changed.
+    to_all: WallTime,
 }
 
 impl Rested {
-    const ALWAYS: Self = Self { at_slots: WallTime::from_micros(i64::MIN), between: WallTime::from_micros(i64::MIN) };
+    const ALWAYS: Self = Self { at_slots: WallTime::from_micros(i64::MIN), to_all: WallTime::from_micros(i64::MIN) };
 
-    fn after(now: WallTime, spent_us: u64) -> Self {
-        let between = Millis((spent_us * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0));
-        let at_slots = Millis((spent_us / 1000).min(between.0));
-        Self { at_slots: now.plus(at_slots), between: now.plus(between) }
+    /// Going back took so long until now. A wait that is not over is not cut short by that.
+    fn after(self, now: WallTime, spent_us: u64) -> Self {
+        let spent = Millis(spent_us / 1000);
+        let to_all = Millis((spent_us * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0).max(spent.0));
+        let waits_for = if self.is_over(now) { now } else { self.to_all };
+        Self { at_slots: now.plus(spent), to_all: now.plus(to_all).max(waits_for) }
+    }
+
+    /// Whether it may go back to whatever changed. A clock that was set back must not put that off.
+    fn is_over(self, now: WallTime) -> bool {
+        self.to_all <= now || self.at_slots > now.plus(REST_MAX)
     }
 }
 
@@ -69,7 +78,7 @@ const REST_MIN: Millis = Millis(20);
 /// How much longer it is than those answers took.
 const REST_FACTOR: u64 = 20;
 /// No such wait is longer.
-const REST_MAX: Millis = Millis(60_000);
+const REST_MAX: Millis = Millis(300_000);
 
 /// What one judge said in one turn.
 #[derive(Debug)]
@@ -105,14 +114,14 @@ impl Seat {
     }
 
     fn observe(&mut self, numbered: &Numbered, origin: Origin) {
-        if let Taken::Changed(slot) = self.judge.observe_numbered(Some(numbered), Some(origin)) {
+        if let Taken::Changed { from: slot, .. } = self.judge.observe_numbered(Some(numbered), Some(origin)) {
             self.change(slot, numbered.arrived);
         }
     }
 
     fn switch(&mut self, heard: &HeardSwitch) -> Taken {
         let taken = self.judge.switch(&heard.switch);
-        if let Taken::Changed(slot) = taken {
+        if let Taken::Changed { from: slot, .. } = taken {
             self.change(slot, heard.heard);
         }
         taken
@@ -128,14 +137,15 @@ impl Seat {
 
     /// When it should be asked next, when what changed may be judged again from a moment on.
     fn wants(&self, rested: Rested) -> WallTime {
-        if self.changed.is_some() { self.due.max(rested.at_slots).min(rested.between) } else { self.due }
+        if self.changed.is_some() { self.due.max(rested.at_slots).min(rested.to_all) } else { self.due }
     }
 
-    fn advance(&mut self, now: WallTime) -> Turn {
+    fn advance(&mut self, now: WallTime, rested: Rested) -> Turn {
         let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
-        // At a slot's end it goes back as well: what a revision says it rests on must be what it was judged from.
-        let again = self.changed.take().is_some();
-        let revisions = self.judge.advance(now);
+        let before = self.judge.counters().again;
+        let revisions = if rested.is_over(now) { self.judge.advance(now) } else { self.judge.advance_ahead(now) };
+        let again = self.judge.counters().again > before;
+        self.changed = self.changed.filter(|_| self.judge.is_behind());
         self.asked = Some(now);
         self.due = self.judge.next_wakeup(now);
         Turn { knowable, revisions, again }
@@ -370,7 +380,7 @@ impl Bench {
 
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
-        self.seats[seat].advance(now)
+        self.seats[seat].advance(now, self.rested)
     }
 
     /// How long an answer took.
@@ -384,7 +394,7 @@ impl Bench {
     pub(crate) fn rest(&mut self, now: WallTime) {
         let spent = std::mem::take(&mut self.spent).as_micros();
         if spent > 0 {
-            self.rested = Rested::after(now, spent);
+            self.rested = self.rested.after(now, spent);
         }
     }
 

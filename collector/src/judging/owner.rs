@@ -335,7 +335,7 @@ impl Owner {
 /// What became of a switch; absent when nobody judges its service any more.
 const fn taken_label(taken: Option<Taken>) -> &'static str {
     match taken {
-        Some(Taken::Changed(_)) => "changed",
+        Some(Taken::Changed { .. }) => "changed",
         Some(Taken::Known) => "known",
         Some(Taken::Foreign) | None => "foreign",
         Some(Taken::TooLate) => "too_late",

@@ -26,9 +26,11 @@ use crate::trace::{Label, Run, Trace};
 use crate::trust::{Court, Doubt, Window};
 use crate::verdict::Cause;
 
+pub(crate) use alike::{Carried, Following};
 use drift::Drift;
 use reported::Reported;
 
+mod alike;
 mod drift;
 mod impact;
 mod reported;
@@ -96,7 +98,7 @@ struct Left {
 }
 
 /// Everything that is known after a slot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     /// The slot to be judged next.
     pub(crate) next: i64,
@@ -144,6 +146,14 @@ pub(crate) struct Scratch {
     old: Vec<Cell>,
 }
 
+/// Whose answers were compared in a slot.
+pub(crate) struct Heard {
+    /// Votes per agent, in halves.
+    pub(crate) weights: Vec<u32>,
+    /// The region that served.
+    pub(crate) active: RegionIx,
+}
+
 impl State {
     /// Nothing was judged yet.
     pub(crate) fn new(topology: &Topology, start: i64) -> Self {
@@ -176,7 +186,13 @@ impl State {
     }
 
     /// Judges the next slot.
-    pub(crate) fn step(&mut self, topology: &Topology, evidence: &Evidence, trace: &mut Trace, scratch: &mut Scratch) {
+    pub(crate) fn step(
+        &mut self,
+        topology: &Topology,
+        evidence: &Evidence,
+        trace: &mut Trace,
+        scratch: &mut Scratch,
+    ) -> Heard {
         let slot = self.next;
         let row = evidence.read(slot, &mut scratch.buffer);
         self.take_in(topology, evidence, slot, row, &mut scratch.old);
@@ -185,10 +201,12 @@ impl State {
         self.pool(topology, row, &weights);
         self.push_label(topology, &raw, &weights, slot, row);
         self.follow_traffic(topology, evidence, trace, &weights, slot);
-        self.drift.add(topology, slot, row, &weights, self.serving.active);
+        let active = self.serving.active;
+        self.drift.add(topology, slot, row, &weights, active);
         self.judge(topology, evidence, trace, &raw, &weights, slot);
         self.next = slot + 1;
         self.settle(topology, evidence, trace, &mut scratch.old);
+        Heard { weights, active }
     }
 
     /// The first slot that the tail has a label for.

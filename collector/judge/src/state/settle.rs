@@ -128,8 +128,8 @@ impl State {
         matches!(self.mode, Mode::Calm) && self.run.as_ref().is_none_or(|r| !r.tells()) && self.tail.iter().all(healthy)
     }
 
-    /// The first slot whose label may still change by what comes next. A switch or a run of trouble that shows later
-    /// is dated back at most to the first slot of its window that hints at it.
+    /// The first slot whose label may still change by what comes next, but for what [`Self::rising_since`] tells. A switch
+    /// or a run of trouble that shows later is dated back at most to the first slot of its window that hints at it.
     pub(crate) fn unsettled_from(&self, topology: &Topology) -> i64 {
         let spans = &topology.spans;
         let open = match &self.mode {
@@ -144,11 +144,20 @@ impl State {
         let missing = self.heard.iter().map(|last| last + 1).filter(|&since| self.next - since < spans.soft_window);
         let zone = if self.calm.0 == Cause::ZoneAbsorbed { None } else { self.serving.zone_missing() };
         let window = self.next - spans.hard_window;
-        let slower = self.drift.rising_since(topology, self.next).unwrap_or(self.next);
         let zone = zone.unwrap_or(self.next);
         let reported = self.reported.as_ref().map_or(self.next, |r| r.slot - spans.soft_window);
-        let hints = [open, watched, unknown, turning, zone, self.first_hint(topology), window, slower, reported];
+        let hints = [open, watched, unknown, turning, zone, self.first_hint(topology), window, reported];
         hints.into_iter().chain(missing).min().unwrap_or(window)
+    }
+
+    /// The first slot that answers which get slower could be dated back to.
+    pub(crate) fn rising_since(&self, topology: &Topology) -> Option<i64> {
+        self.drift.rising_since(topology, self.next)
+    }
+
+    /// Since when answers are slower than they used to be.
+    pub(crate) const fn slower_since(&self) -> Option<i64> {
+        self.drift.since
     }
 
     /// The first slot of the open windows in which users were hurt at all.

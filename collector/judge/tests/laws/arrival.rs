@@ -1,11 +1,14 @@
 //! Does it matter when, how often, in which order and in which batches records come, or when the judge is woken or restarted?
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use uitwijk_judge::{Cause, Live, Revision, RevisionKind};
+use uitwijk_model::WallTime;
 
 use crate::courts::{Bench, Case, bare, said};
 use crate::runner::hold;
 use crate::support::world::Dice;
-use crate::world::World;
+use crate::world::{Shot, World};
 
 #[test]
 fn order_repeats_and_batches_change_nothing() {
@@ -85,4 +88,54 @@ fn a_restart_goes_on() {
         assert_eq!(news, bench.published.iter().map(plain).collect::<Vec<_>>());
         assert_eq!(straight.timeline(), bench.timeline());
     });
+}
+
+#[test]
+fn what_is_left_for_later_changes_nothing_that_is_said_meanwhile() {
+    let ahead = AtomicU64::new(0);
+    hold("ahead", |seed| {
+        let mut world = World::any(seed);
+        world.slots = 360;
+        let case = Case::new(world);
+        let mut dice = Dice(seed ^ 3);
+        // A stretch of a few vantages comes so late that the slots of now do not feel it, and now and then again.
+        let (from, slots) = (dice.below(120) as i64, 1 + dice.below(30) as i64);
+        let late = 150 + dice.below(60) as i64;
+        let (mut arrivals, mut all_in): (Vec<(i64, &Shot)>, i64) = (Vec::new(), 0);
+        for shot in &case.shots {
+            let is_late = (from..from + slots).contains(&shot.slot) && dice.chance(0.3);
+            let arrives = shot.arrived + if is_late { late * 1_000_000 } else { 0 };
+            all_in = all_in.max(if is_late { arrives } else { 0 });
+            arrivals.push((arrives, shot));
+        }
+        arrivals.sort_by_key(|(arrives, _)| *arrives);
+
+        let mut live = Live::around(case.topology.clone());
+        let mut now = case.told.at(-1);
+        for (arrives, shot) in arrivals {
+            let at = case.told.at(arrives);
+            while live.next_wakeup(now) <= at {
+                now = live.next_wakeup(now);
+                let mut whole = live.clone();
+                let said = if dice.chance(0.05) { live.advance(now) } else { live.advance_ahead(now) };
+                if live.is_behind() {
+                    ahead.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(said, [], "who is behind says nothing");
+                } else {
+                    assert_eq!(said, whole.advance(now));
+                }
+            }
+            live.observe(&case.names.agent[shot.agent], &case.told.measurement(shot), at);
+            if shot.slot < from || arrives > all_in {
+                live.frontier(&case.names.agent[shot.agent], case.told.at(shot.slot * 1_000_000));
+            }
+        }
+        let end = case.end().plus(case.plan.policy.grace);
+        live.advance_ahead(now.max(end));
+        live.advance(now.max(end));
+        assert!(!live.is_behind());
+        let timeline = live.timeline(WallTime::from_micros(i64::MIN), case.end());
+        assert_eq!(bare(&case.settled().segments), bare(&timeline), "the end");
+    });
+    assert!(ahead.into_inner() > 0, "no judge ever went ahead of what changed");
 }
