@@ -155,6 +155,8 @@ pub struct Cold {
     pub url: Option<String>,
     /// How long an hour waits for agents that have not delivered all of it.
     pub wait_max: Millis,
+    /// What copies of the newest files in a bucket may take of this disk, bytes.
+    pub copies_bytes_max: u64,
 }
 
 /// When the judge runs.

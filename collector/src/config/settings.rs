@@ -162,6 +162,13 @@ pub const SETTINGS: &[Setting] = &[
         put(&mut c.cold.wait_max, length(t, Millis(0), Millis(30 * 86_400_000)))
     }),
     setting(
+        "cold.copies_bytes_max",
+        "1GiB",
+        "0..",
+        "what copies of the newest files in a bucket may take of this disk",
+        |c, t| put(&mut c.cold.copies_bytes_max, size(t, 0, usize::MAX).map(|bytes| bytes as u64)),
+    ),
+    setting(
         "judging.catch_up_max",
         "30s",
         "0s..1h",

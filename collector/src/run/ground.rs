@@ -91,7 +91,11 @@ pub fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenE
     let (dir, options) = (config.data_dir.join("store"), DiskOptions::default());
     match &config.cold.url {
         None => Store::open(&dir, options, clock),
-        Some(url) => Store::open_with(&dir, options, clock, Objects::at(url)?),
+        Some(url) => {
+            let objects =
+                Objects::at(url)?.with_copies(&config.data_dir.join("copies"), config.cold.copies_bytes_max)?;
+            Store::open_with(&dir, options, clock, objects)
+        }
     }
 }
 

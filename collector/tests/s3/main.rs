@@ -263,13 +263,48 @@ fn a_collector_works_and_stops_while_the_server_does_not_answer() {
         eventually_is(&fleet, "cold_rows", |rows| rows == (10 * MINUTE) as f64).await;
         assert_eq!(rows(&fleet).await.unwrap().len(), 12 * MINUTE);
 
-        // Who asks for what lies there is told that it cannot be had.
+        // Who asks for what lies there, and of which no copy is kept, is told that it cannot be had.
+        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
+        restart(&mut fleet).await;
         server.fares(Fate::Answers(503, "SlowDown"));
         let refused = rows(&fleet).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable, "{refused}");
         assert!(refused.message().contains("SlowDown"), "{refused}");
         server.fares(Fate::Passes);
         assert_eq!(rows(&fleet).await.unwrap().len(), 12 * MINUTE);
+        fleet.stop().await;
+    });
+}
+
+#[test]
+fn late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies() {
+    tell("late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies", |server| async move {
+        let mut fleet = fleet().await;
+        fleet.run(0, 600).await;
+        fleet.run(LATER, LATER + 60).await;
+        restart(&mut fleet).await;
+        eventually_is(&fleet, "cold_rows", |rows| rows == (10 * MINUTE) as f64).await;
+        eventually_is(&fleet, "cold_hot_records_removed_total", |records| records > 0.0).await;
+
+        // A process that has none of the hour in memory takes what is late and leaves what is there.
+        server.fares(Fate::Hangs);
+        restart(&mut fleet).await;
+        let late = async {
+            fleet.run(540, 660).await;
+            fleet.run(LATER + 60, LATER + 120).await;
+        };
+        tokio::time::timeout(Duration::from_secs(20), late).await.expect("nobody waits for the server");
+        assert_eq!(rows(&fleet).await.unwrap().len(), 13 * MINUTE);
+
+        // Without copies the server is asked.
+        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
+        server.fares(Fate::Passes);
+        restart(&mut fleet).await;
+        server.fares(Fate::Drops);
+        assert_eq!(std::fs::read_dir(fleet.home.path("data/copies")).unwrap().count(), 0);
+        assert_eq!(rows(&fleet).await.unwrap_err().code(), Code::Unavailable);
+        server.fares(Fate::Passes);
+        assert_eq!(rows(&fleet).await.unwrap().len(), 13 * MINUTE);
         fleet.stop().await;
     });
 }
@@ -311,6 +346,8 @@ async fn backup(fleet: &Fleet, to: &Path, more: &[&str]) -> (Option<i32>, String
 fn a_backup_names_files_in_a_bucket_or_copies_them() {
     tell("a_backup_names_files_in_a_bucket_or_copies_them", |server| async move {
         let mut fleet = fleet().await;
+        // Copies are read in the place of the bucket, by a backup too.
+        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
         fleet.run(0, 600).await;
         fleet.run(LATER, LATER + 60).await;
         restart(&mut fleet).await;

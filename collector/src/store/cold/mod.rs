@@ -14,6 +14,7 @@
 //! A reader may take long. It holds the manifest that it began with, and neither hot records nor files that an older manifest
 //! needs are taken away while somebody holds it.
 
+mod copies;
 mod drop;
 mod examine;
 mod histogram;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::whole::make_folder;
 use super::super::{OpenError, StoreError};
+use super::copies::Copies;
 
 /// Paths that one listing hands back; an hour has fewer files.
 const LISTED_MAX: usize = 100_000;
@@ -32,6 +33,8 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     /// As an operator names it.
     place: Arc<str>,
+    /// Of a bucket: what lies on this disk as well.
+    copies: Option<Arc<Copies>>,
     /// Nobody waits for it any more.
     ending: CancellationToken,
 }
@@ -94,7 +97,22 @@ impl Objects {
     }
 
     fn called(place: &str, store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, place: place.into(), ending: CancellationToken::new() }
+        Self { store, place: place.into(), copies: None, ending: CancellationToken::new() }
+    }
+
+    /// Keeps copies of the newest files in a folder, so many bytes at most, and reads those in their place. What lies in a folder
+    /// needs none.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or read.
+    pub fn with_copies(self, dir: &FilePath, bytes_max: u64) -> Result<Self, OpenError> {
+        if !self.place.starts_with("s3:") {
+            return Ok(self);
+        }
+        let folder = dir.to_path_buf();
+        let opened = self.wait(async move { Copies::open(&folder, bytes_max).await }).flatten();
+        let copies = opened.map_err(|e| OpenError::Cold { reason: format!("copies of files in a bucket: {e}") })?;
+        Ok(Self { copies: Some(Arc::new(copies)), ..self })
     }
 
     /// From now on everything fails, and what is waited for fails at once: the collector stops.
@@ -105,8 +123,14 @@ impl Objects {
     /// Puts a file there; safe when this returns.
     pub(in crate::store) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (store, at) = (self.store.clone(), Path::from(path));
-        let payload = PutPayload::from(bytes);
-        let done = self.wait(async move { store.put(&at, payload).await.map(drop) });
+        let (payload, copies) = (PutPayload::from(bytes), self.copies.clone());
+        let done = self.wait(async move {
+            store.put(&at, payload.clone()).await?;
+            if let Some(copies) = copies {
+                copies.keep(&at, payload).await;
+            }
+            Ok(())
+        });
         done?.map_err(|e| StoreError::Write(self.why(path, &e)))
     }
 
@@ -119,7 +143,13 @@ impl Objects {
     pub(in crate::store) fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let (store, at, wanted) = (self.store.clone(), Path::from(path), ranges.to_vec());
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        let copies = self.copies.clone();
         let asking = async move {
+            if let Some(copies) = copies
+                && let Some(all) = copies.ranges(&at, &wanted).await
+            {
+                return (Ok(all), false);
+            }
             let got = store.get_ranges(&at, &wanted).await;
             // A store says in its own way that a file ends before a range begins; how long the file is, it says for certain.
             let is_short = got.is_err() && store.head(&at).await.is_ok_and(|found| found.size < end);
@@ -147,8 +177,14 @@ impl Objects {
 
     /// Takes a file away; one that is not there is no failure.
     pub(in crate::store) fn delete(&self, path: &str) -> Result<(), StoreError> {
-        let (store, at) = (self.store.clone(), Path::from(path));
-        match self.wait(async move { store.delete(&at).await })? {
+        let (store, at, copies) = (self.store.clone(), Path::from(path), self.copies.clone());
+        let taking = async move {
+            if let Some(copies) = copies {
+                copies.forget(&at).await;
+            }
+            store.delete(&at).await
+        };
+        match self.wait(taking)? {
             Err(e) if !is_gone(&e) => Err(StoreError::Write(self.why(path, &e))),
             _ => Ok(()),
         }
