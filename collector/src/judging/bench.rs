@@ -88,7 +88,7 @@ pub(crate) struct Turn {
     /// What is new.
     pub(crate) revisions: Vec<Revision>,
     /// Slots that were judged before were judged again.
-    again: bool,
+    pub(crate) again: bool,
 }
 
 impl Seat {

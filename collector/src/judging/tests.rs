@@ -9,6 +9,7 @@ use uitwijk_model::measurement::{Fault, Measurement, Observer, Outcome, Phases, 
 use uitwijk_model::plan::read::read_plan;
 use uitwijk_model::{BootId, Elapsed, Region, SystemClock, TargetId, Vantage};
 
+use super::bench::Bench;
 use super::*;
 use crate::store::AcceptedRows;
 
@@ -385,4 +386,57 @@ async fn a_full_disk_delays_verdicts_and_loses_none() {
     }
     court.log.verify().unwrap();
     court.close().await;
+}
+
+/// One agent's rows of a slot are missing, and come much later, when going back has just taken a second.
+#[test]
+fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_rests_on_it() {
+    let mut bench = Bench::new(&plan());
+    let (late_agent, late_vantage) = plan().agents.iter().next().map(|(a, v)| (a.clone(), v.clone())).unwrap();
+    let feed = |bench: &mut Bench, seconds: u64, down: bool, but: Option<&AgentId>| {
+        for (agent, vantage) in plan().agents.iter().filter(|(agent, _)| Some(*agent) != but) {
+            bench.rows(&Samples::of(&rows(agent, vantage, seconds, at(seconds + 5), down)));
+        }
+    };
+    let late = |bench: &mut Bench, seconds: u64, now: u64| {
+        bench.rows(&Samples::of(&rows(&late_agent, &late_vantage, seconds, at(now), false)));
+    };
+    let ask = |bench: &mut Bench, now: u64, took_ms: u64| {
+        let (mut again, mut said) = (0, Vec::new());
+        for seat in bench.ready(at(now)) {
+            let turn = bench.advance(seat, at(now));
+            again += usize::from(turn.again);
+            bench.took(&turn, Elapsed::from_micros(took_ms * 1000));
+            said.extend(turn.revisions);
+        }
+        bench.rest(at(now));
+        (again, said)
+    };
+    for seconds in (0..7200).step_by(10) {
+        feed(&mut bench, seconds, false, (seconds < 200).then_some(&late_agent));
+        ask(&mut bench, seconds + 10, 0);
+    }
+    late(&mut bench, 100, 7200);
+    let (again, _) = ask(&mut bench, 7205, 1000);
+    assert!(again > 0, "the first goes back at once");
+    // That took a second for each judge, so the next waits for twenty times as long, over two ends of slots.
+    for now in [7210, 7220] {
+        late(&mut bench, now - 7110, now);
+        feed(&mut bench, now, false, None);
+        assert_eq!(ask(&mut bench, now, 1000).0, 0, "at {now}");
+    }
+    assert_eq!(ask(&mut bench, 7204 + 20 * again as u64, 1000).0, 0);
+    assert!(ask(&mut bench, 7206 + 20 * again as u64, 60_000).0 > 0, "it is over");
+
+    // Now it waits for five minutes, but what is said meanwhile rests on what came in all the same.
+    late(&mut bench, 150, 7300);
+    let mut first = None;
+    for seconds in (7230..7500).step_by(10) {
+        feed(&mut bench, seconds, true, None);
+        let (again, said) = ask(&mut bench, seconds + 15, 0);
+        if !said.is_empty() && first.is_none() {
+            first = Some(again);
+        }
+    }
+    assert!(first.unwrap() > 0);
 }
