@@ -6,9 +6,9 @@
 //!                     ^ a late record may change it: revised
 //! ```
 //!
-//! [`Live`] holds the evidence of one service and one pass over it. Arrivals only mark the first slot that they change;
-//! [`Live::advance`] goes back to the checkpoint before it, judges on, and compares what the episodes say now with what
-//! was published. A revision is published when the answer differs (need, cause, execution, open or closed), when it
+//! [`Live`] holds the evidence of one service and one pass over it. Arrivals only mark the slots that they change;
+//! [`Live::advance`] goes back to the checkpoint before the first of them, judges on, and compares what the episodes say now
+//! with what was published. A revision is published when the answer differs (need, cause, execution, open or closed), when it
 //! becomes final, and when a final answer changes. Bounds alone do not make a revision while an episode is provisional.
 //!
 //! An answer is final when nothing that may still arrive can change it: the slots up to the watermark are complete, and
@@ -234,7 +234,14 @@ impl Live {
     /// Whether slots that were judged have changed and were not judged again yet.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.changed.first().is_some_and(|slot| slot < self.judged_to())
+        self.behind_from().is_some()
+    }
+
+    /// The begin of the first of those slots.
+    #[must_use]
+    pub fn behind_from(&self) -> Option<WallTime> {
+        let first = self.changed.first().filter(|&slot| slot < self.judged_to())?;
+        Some(self.topology.slot.start_of(Slot(first)))
     }
 
     fn advance_by(&mut self, now: WallTime, ahead_only: bool) -> Vec<Revision> {
@@ -270,12 +277,14 @@ impl Live {
         if restart {
             let first = self.evidence.first_slot(i64::MIN / 4);
             let Some(first) = first.filter(|&f| f < due) else { return due };
+            self.counters.again += u64::from(self.scan.is_some());
             self.scan = Some(Scan::new(&self.topology, first));
             self.changed.clear();
         }
         let Some(scan) = &mut self.scan else { return due };
-        let changes = match ahead_only {
-            true => self.changed.take_near(scan.state.next, scan.felt_for(&self.topology), due),
+        let near = self.changed.near(scan.state.next, scan.felt_for(&self.topology));
+        let changes = match ahead_only && scan.is_close_behind(&self.topology, near) {
+            true => self.changed.take(near, due),
             false => self.changed.take_before(due),
         };
         let from = changes.front().map_or(i64::MAX, |&(from, _)| from).min(scan.state.next);

@@ -120,9 +120,16 @@ impl Scan {
         here
     }
 
-    /// For how many slots at least a change of one is felt by those that are judged after it, or again because of it.
+    /// For how many slots at most a change of one is felt by those that are judged after it, or again because of it.
     pub(crate) fn felt_for(&self, topology: &Topology) -> i64 {
         every(topology).saturating_add(topology.reach()).saturating_add(topology.spans.soft_window).saturating_add(2)
+    }
+
+    /// Whether the checkpoint that is gone back to for a slot is no farther before it than checkpoints usually are. Where
+    /// slots were skipped it may be.
+    pub(crate) fn is_close_behind(&self, topology: &Topology, slot: i64) -> bool {
+        let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
+        slot >= self.state.next || (at > 0 && slot - self.checkpoints[at - 1].state.next <= every(topology))
     }
 
     /// Forgets checkpoints that no slot from `slot` on needs, and all but the newest `keep` entries of the trace.

@@ -28,8 +28,7 @@ pub(crate) struct Bench {
     routes: Routes,
     /// From when on what changed may be judged again.
     rested: Rested,
-    /// What judging again took since.
-    spent: Elapsed,
+    spent: Spent,
 }
 
 /// From when on a judge may go back.
@@ -44,18 +43,37 @@ struct Rested {
 impl Rested {
     const ALWAYS: Self = Self { at_slots: WallTime::from_micros(i64::MIN), to_all: WallTime::from_micros(i64::MIN) };
 
-    /// Going back took so long until now. A wait that is not over is not cut short by that.
-    fn after(self, now: WallTime, spent_us: u64) -> Self {
-        let spent = Millis(spent_us / 1000);
-        let to_all = Millis((spent_us * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0).max(spent.0));
-        let waits_for = if self.is_over(now) { now } else { self.to_all };
-        Self { at_slots: now.plus(spent), to_all: now.plus(to_all).max(waits_for) }
+    /// Going back took so long until now: at all, and to whatever changed.
+    fn after(self, now: WallTime, spent: Spent) -> Self {
+        let millis = |spent: Elapsed| Millis(spent.as_micros() / 1000);
+        let to_all = Millis((spent.to_all.as_micros() * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0));
+        let to_all = now.plus(to_all.max(millis(spent.to_all)));
+        let goes_on = spent.to_all == Elapsed::default();
+        Self { at_slots: now.plus(millis(spent.at_all)), to_all: if goes_on { self.to_all } else { to_all } }
     }
 
-    /// Whether it may go back to whatever changed. A clock that was set back must not put that off.
-    fn is_over(self, now: WallTime) -> bool {
-        self.to_all <= now || self.at_slots > now.plus(REST_MAX)
+    /// A clock that was set back must not put off what was to be later.
+    fn is_void(self, now: WallTime) -> bool {
+        self.at_slots.max(self.to_all) > now.plus(REST_MAX).plus(REST_MAX)
     }
+}
+
+/// What going back took since the last rest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    at_all: Elapsed,
+    to_all: Elapsed,
+}
+
+/// How far a judge went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// Not at all.
+    Not,
+    /// To what changed shortly before, and to all when it had something to say.
+    Near,
+    /// To whatever changed.
+    All,
 }
 
 /// One judge, and when it was and will be asked.
@@ -87,8 +105,8 @@ pub(crate) struct Turn {
     pub(crate) knowable: WallTime,
     /// What is new.
     pub(crate) revisions: Vec<Revision>,
-    /// Slots that were judged before were judged again.
-    pub(crate) again: bool,
+    /// Whether slots that were judged before were judged again.
+    pub(crate) back: Back,
 }
 
 impl Seat {
@@ -135,20 +153,26 @@ impl Seat {
         }
     }
 
-    /// When it should be asked next, when what changed may be judged again from a moment on.
+    /// When it should be asked next. Nothing waits for longer than the longest rest to be judged again.
     fn wants(&self, rested: Rested) -> WallTime {
-        if self.changed.is_some() { self.due.max(rested.at_slots).min(rested.to_all) } else { self.due }
+        let Some(changed) = self.changed else { return self.due };
+        self.due.max(rested.at_slots).min(rested.to_all).min(changed.plus(REST_MAX))
     }
 
     fn advance(&mut self, now: WallTime, rested: Rested) -> Turn {
         let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
+        let to_all = rested.to_all.min(self.changed.map_or(rested.to_all, |changed| changed.plus(REST_MAX))) <= now;
         let before = self.judge.counters().again;
-        let revisions = if rested.is_over(now) { self.judge.advance(now) } else { self.judge.advance_ahead(now) };
-        let again = self.judge.counters().again > before;
+        let revisions = if to_all { self.judge.advance(now) } else { self.judge.advance_ahead(now) };
+        let back = match (self.judge.counters().again > before, to_all) {
+            (false, _) => Back::Not,
+            (true, false) => Back::Near,
+            (true, true) => Back::All,
+        };
         self.changed = self.changed.filter(|_| self.judge.is_behind());
         self.asked = Some(now);
         self.due = self.judge.next_wakeup(now);
-        Turn { knowable, revisions, again }
+        Turn { knowable, revisions, back }
     }
 }
 
@@ -261,7 +285,7 @@ impl Bench {
     /// Judges by other policies than the plan's.
     pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides) -> Self {
         let (seats, routes, rested) = (Vec::new(), Routes::default(), Rested::ALWAYS);
-        let mut bench = Self { overrides, seats, routes, rested, spent: Elapsed::default() };
+        let mut bench = Self { overrides, seats, routes, rested, spent: Spent::default() };
         bench.set_plan(plan);
         bench
     }
@@ -385,17 +409,30 @@ impl Bench {
 
     /// How long an answer took.
     pub(crate) fn took(&mut self, turn: &Turn, elapsed: Elapsed) {
-        if turn.again {
-            self.spent = Elapsed::from_micros(self.spent.as_micros() + elapsed.as_micros());
+        let add = |sum: &mut Elapsed| *sum = Elapsed::from_micros(sum.as_micros() + elapsed.as_micros());
+        if turn.back != Back::Not {
+            add(&mut self.spent.at_all);
+        }
+        if turn.back == Back::All {
+            add(&mut self.spent.to_all);
         }
     }
 
     /// Everybody whose turn it was has answered: what changes from now on waits, when what changed before was judged again.
     pub(crate) fn rest(&mut self, now: WallTime) {
-        let spent = std::mem::take(&mut self.spent).as_micros();
-        if spent > 0 {
+        let spent = std::mem::take(&mut self.spent);
+        if spent.at_all > Elapsed::default() {
             self.rested = self.rested.after(now, spent);
         }
+        if self.rested.is_void(now) {
+            self.rested = Rested::ALWAYS;
+        }
+    }
+
+    /// Whether somebody has not judged yet what came in late.
+    #[cfg(test)]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.seats.iter().any(|seat| seat.judge.is_behind())
     }
 
     /// The next moment at which it is somebody's turn; absent when nobody is judged.
@@ -404,7 +441,9 @@ impl Bench {
     }
 
     pub(crate) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {
-        let seat = self.seats.iter().find(|seat| seat.service == *service)?;
-        Some(Timeline { segments: seat.judge.timeline(from, to), watermark: seat.judge.watermark() })
+        let judge = &self.seats.iter().find(|seat| seat.service == *service)?.judge;
+        // What came in and was not judged yet is not in the segments.
+        let watermark = judge.watermark().map(|at| judge.behind_from().map_or(at, |from| from.min(at)));
+        Some(Timeline { segments: judge.timeline(from, to), watermark })
     }
 }

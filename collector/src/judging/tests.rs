@@ -9,7 +9,7 @@ use uitwijk_model::measurement::{Fault, Measurement, Observer, Outcome, Phases, 
 use uitwijk_model::plan::read::read_plan;
 use uitwijk_model::{BootId, Elapsed, Region, SystemClock, TargetId, Vantage};
 
-use super::bench::Bench;
+use super::bench::{Back, Bench};
 use super::*;
 use crate::store::AcceptedRows;
 
@@ -401,11 +401,12 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
     let late = |bench: &mut Bench, seconds: u64, now: u64| {
         bench.rows(&Samples::of(&rows(&late_agent, &late_vantage, seconds, at(now), false)));
     };
+    // How many judges went back to everything, and what was said.
     let ask = |bench: &mut Bench, now: u64, took_ms: u64| {
         let (mut again, mut said) = (0, Vec::new());
         for seat in bench.ready(at(now)) {
             let turn = bench.advance(seat, at(now));
-            again += usize::from(turn.again);
+            again += usize::from(turn.back == Back::All);
             bench.took(&turn, Elapsed::from_micros(took_ms * 1000));
             said.extend(turn.revisions);
         }
@@ -413,30 +414,35 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
         (again, said)
     };
     for seconds in (0..7200).step_by(10) {
-        feed(&mut bench, seconds, false, (seconds < 200).then_some(&late_agent));
+        let is_missing = seconds < 200 || seconds >= 7000;
+        feed(&mut bench, seconds, false, is_missing.then_some(&late_agent));
         ask(&mut bench, seconds + 10, 0);
     }
     late(&mut bench, 100, 7200);
     let (again, _) = ask(&mut bench, 7205, 1000);
     assert!(again > 0, "the first goes back at once");
-    // That took a second for each judge, so the next waits for twenty times as long, over two ends of slots.
-    for now in [7210, 7220] {
+    // That took a second for each judge, so the next waits for twenty times as long. What is a minute late does not.
+    let over = 7205 + 20 * again as u64;
+    for now in (7210..over).step_by(10) {
         late(&mut bench, now - 7110, now);
+        late(&mut bench, now - 60, now);
         feed(&mut bench, now, false, None);
-        assert_eq!(ask(&mut bench, now, 1000).0, 0, "at {now}");
+        assert_eq!(ask(&mut bench, now, 900).0, 0, "at {now}");
     }
-    assert_eq!(ask(&mut bench, 7204 + 20 * again as u64, 1000).0, 0);
-    assert!(ask(&mut bench, 7206 + 20 * again as u64, 60_000).0 > 0, "it is over");
+    assert!(ask(&mut bench, over + 1, 60_000).0 > 0, "it is over");
 
     // Now it waits for five minutes, but what is said meanwhile rests on what came in all the same.
     late(&mut bench, 150, 7300);
-    let mut first = None;
-    for seconds in (7230..7500).step_by(10) {
+    let mut waited = false;
+    for seconds in (7250..7500).step_by(10) {
         feed(&mut bench, seconds, true, None);
-        let (again, said) = ask(&mut bench, seconds + 15, 0);
-        if !said.is_empty() && first.is_none() {
-            first = Some(again);
+        let (_, said) = ask(&mut bench, seconds + 15, 0);
+        if said.is_empty() {
+            waited |= bench.is_behind();
+        } else {
+            assert!(waited && !bench.is_behind());
+            return;
         }
     }
-    assert!(first.unwrap() > 0);
+    panic!("an outage of four minutes is told");
 }

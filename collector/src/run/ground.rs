@@ -92,8 +92,7 @@ pub fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, OpenE
     match &config.cold.url {
         None => Store::open(&dir, options, clock),
         Some(url) => {
-            let objects =
-                Objects::at(url)?.with_copies(&config.data_dir.join("copies"), config.cold.copies_bytes_max)?;
+            let objects = Objects::at(url)?.with_copies(&config.data_dir.join("copies"), config.cold.copies_bytes_max);
             Store::open_with(&dir, options, clock, objects)
         }
     }

@@ -25,26 +25,25 @@ impl Changed {
 
     /// Takes out the stretches that begin before a slot, in order of where they begin.
     pub(crate) fn take_before(&mut self, slot: i64) -> VecDeque<(i64, i64)> {
-        let (taken, left) = self.stretches.values().partition::<Vec<_>, _>(|(from, _)| *from < slot);
+        self.take(i64::MIN, slot)
+    }
+
+    /// The same of those that begin at another slot or later.
+    pub(crate) fn take(&mut self, first: i64, before: i64) -> VecDeque<(i64, i64)> {
+        let (taken, left): (Vec<_>, Vec<_>) =
+            self.stretches.values().partition(|&&(from, _)| (first..before).contains(&from));
         self.stretches.clear();
         left.into_iter().for_each(|(from, to): (i64, i64)| self.add(from, to));
         taken.into()
     }
 
-    /// The same, but only those that slots from `head` on can feel, if a change is felt for so many slots: what lies far
-    /// enough behind the first of those that are taken stays.
-    pub(crate) fn take_near(&mut self, head: i64, felt_for: i64, slot: i64) -> VecDeque<(i64, i64)> {
-        let mut first = head;
-        for &(from, to) in self.stretches.values().rev() {
-            if to >= first.saturating_sub(felt_for) {
-                first = first.min(from);
-            }
-        }
-        let (taken, left): (Vec<_>, Vec<_>) =
-            self.stretches.values().partition(|&&(from, _)| (first..slot).contains(&from));
-        self.stretches.clear();
-        left.into_iter().for_each(|(from, to): (i64, i64)| self.add(from, to));
-        taken.into()
+    /// Where the changes begin that slots from `head` on can feel, or others of these changes, if one is felt for so many
+    /// slots; `head` when there are none.
+    pub(crate) fn near(&self, head: i64, felt_for: i64) -> i64 {
+        self.stretches
+            .values()
+            .rev()
+            .fold(head, |first, &(from, to)| if to >= first.saturating_sub(felt_for) { first.min(from) } else { first })
     }
 
     /// Nothing that was judged is left.

@@ -1,5 +1,7 @@
 //! When may a failover never be called needed, and when must it stay so?
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use uitwijk_judge::{Need, Segment, Timeline};
 use uitwijk_model::{Fault as Died, Ratio, WallTime};
 
@@ -119,6 +121,7 @@ fn surely_needed(world: &World) -> Vec<(WallTime, WallTime)> {
 
 #[test]
 fn a_longer_outage_of_the_active_region_is_needed_no_less() {
+    let held = AtomicU64::new(0);
     hold("longer", |seed| {
         let mut dice = Dice(seed ^ 6);
         let mut world = World::any(seed);
@@ -142,16 +145,19 @@ fn a_longer_outage_of_the_active_region_is_needed_no_less() {
         // It may be dated otherwise, by less than a hard window.
         let margin = long.plan.policy.hard_window;
         for (from, to) in short {
+            held.fetch_add(1, Ordering::Relaxed);
             let near = |g: &Segment| g.from < to.plus(margin) && from < g.to.plus(margin);
             let kept = needs(&t, |n| n != Need::NotNeeded).into_iter().any(near);
             let (faults, start) = (&long.world.faults, long.world.start);
             assert!(kept, "{from} to {to} is gone with {faults:#?} from {start}: {:#?}", t.segments);
         }
     });
+    assert!(held.into_inner() > 0, "no need was ever held against a longer outage");
 }
 
 #[test]
 fn with_no_other_fault_no_moment_of_a_longer_outage_is_needed_less() {
+    let held = AtomicU64::new(0);
     hold("longer-alone", |seed| {
         let (mut world, mut dice) = quiet(seed ^ 7);
         let from = 5 + dice.below(30) as i64;
@@ -163,8 +169,10 @@ fn with_no_other_fault_no_moment_of_a_longer_outage_is_needed_less() {
         let long = Case::new(world);
         let (a, b) = (short.settled(), long.settled());
         for s in needs(&a, |n| n == Need::Needed) {
+            held.fetch_add(1, Ordering::Relaxed);
             let lost = needs(&b, |n| n == Need::NotNeeded).into_iter().find(|g| g.from < s.to && s.from < g.to);
             assert!(lost.is_none(), "{s:#?} became {lost:#?} with {:#?} from {}", long.world.faults, long.world.start);
         }
     });
+    assert!(held.into_inner() > 0, "no need was ever held against a longer outage");
 }

@@ -102,17 +102,11 @@ impl Objects {
 
     /// Keeps copies of the newest files in a folder, so many bytes at most, and reads those in their place. What lies in a folder
     /// needs none.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or read.
-    pub fn with_copies(self, dir: &FilePath, bytes_max: u64) -> Result<Self, OpenError> {
-        if !self.place.starts_with("s3:") {
-            return Ok(self);
-        }
-        let folder = dir.to_path_buf();
-        let opened = self.wait(async move { Copies::open(&folder, bytes_max).await }).flatten();
-        let copies = opened.map_err(|e| OpenError::Cold { reason: format!("copies of files in a bucket: {e}") })?;
-        Ok(Self { copies: Some(Arc::new(copies)), ..self })
+    #[must_use]
+    pub fn with_copies(self, dir: &FilePath, bytes_max: u64) -> Self {
+        let is_bucket = self.place.starts_with("s3:");
+        let copies = is_bucket.then(|| Arc::new(Copies::new(dir, &self.place, bytes_max)));
+        Self { copies, ..self }
     }
 
     /// From now on everything fails, and what is waited for fails at once: the collector stops.
@@ -123,14 +117,12 @@ impl Objects {
     /// Puts a file there; safe when this returns.
     pub(in crate::store) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (store, at) = (self.store.clone(), Path::from(path));
-        let (payload, copies) = (PutPayload::from(bytes), self.copies.clone());
-        let done = self.wait(async move {
-            store.put(&at, payload.clone()).await?;
-            if let Some(copies) = copies {
-                copies.keep(&at, payload).await;
-            }
-            Ok(())
-        });
+        let bytes = Bytes::from(bytes);
+        let payload = PutPayload::from(bytes.clone());
+        let done = self.wait(async move { store.put(&at, payload).await.map(drop) });
+        if let (Some(copies), Ok(Ok(()))) = (&self.copies, &done) {
+            copies.keep(path, &bytes);
+        }
         done?.map_err(|e| StoreError::Write(self.why(path, &e)))
     }
 
@@ -141,15 +133,12 @@ impl Objects {
 
     /// Several stretches of bytes of a file; neighbours are fetched together.
     pub(in crate::store) fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        if let Some(all) = self.copies.as_ref().and_then(|copies| copies.ranges(path, ranges)) {
+            return Ok(all);
+        }
         let (store, at, wanted) = (self.store.clone(), Path::from(path), ranges.to_vec());
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
-        let copies = self.copies.clone();
         let asking = async move {
-            if let Some(copies) = copies
-                && let Some(all) = copies.ranges(&at, &wanted).await
-            {
-                return (Ok(all), false);
-            }
             let got = store.get_ranges(&at, &wanted).await;
             // A store says in its own way that a file ends before a range begins; how long the file is, it says for certain.
             let is_short = got.is_err() && store.head(&at).await.is_ok_and(|found| found.size < end);
@@ -177,14 +166,11 @@ impl Objects {
 
     /// Takes a file away; one that is not there is no failure.
     pub(in crate::store) fn delete(&self, path: &str) -> Result<(), StoreError> {
-        let (store, at, copies) = (self.store.clone(), Path::from(path), self.copies.clone());
-        let taking = async move {
-            if let Some(copies) = copies {
-                copies.forget(&at).await;
-            }
-            store.delete(&at).await
-        };
-        match self.wait(taking)? {
+        if let Some(copies) = &self.copies {
+            copies.forget(path);
+        }
+        let (store, at) = (self.store.clone(), Path::from(path));
+        match self.wait(async move { store.delete(&at).await })? {
             Err(e) if !is_gone(&e) => Err(StoreError::Write(self.why(path, &e))),
             _ => Ok(()),
         }
