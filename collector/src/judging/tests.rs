@@ -414,7 +414,7 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
         (again, said)
     };
     for seconds in (0..7200).step_by(10) {
-        let is_missing = seconds < 200 || seconds >= 7000;
+        let is_missing = !(200..7000).contains(&seconds);
         feed(&mut bench, seconds, false, is_missing.then_some(&late_agent));
         ask(&mut bench, seconds + 10, 0);
     }
