@@ -323,7 +323,7 @@ fn fixture(format: u32) -> PathBuf {
 
 /// Not a test: writes the fixture, once per version of the layout.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the fixture of a version is written once"]
+#[ignore = "no test: writes the fixture of a version, once, and would write over it"]
 async fn write_fixture() {
     let fleet = small_fleet().await;
     good(backup(&fleet, &fixture(1)).await);

@@ -51,6 +51,22 @@ async fn fleet() -> Fleet {
     Fleet::begin_with(PLAN, world, vec![("cold.url", place())]).await
 }
 
+/// The same with ten minutes that are to be sealed and one that is not, whose collector keeps copies of files or does not.
+async fn filled(copies: bool) -> Fleet {
+    let mut fleet = fleet().await;
+    if !copies {
+        keep_no_copies(&mut fleet);
+    }
+    fleet.run(0, 600).await;
+    fleet.run(LATER, LATER + 60).await;
+    fleet
+}
+
+/// From the next start on.
+fn keep_no_copies(fleet: &mut Fleet) {
+    fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
+}
+
 async fn restart(fleet: &mut Fleet) {
     fleet.stop().await;
     fleet.connect().await;
@@ -83,10 +99,7 @@ fn of<'a>(objects: &'a [String], part: &str) -> Vec<&'a str> {
 #[test]
 fn a_reader_gets_the_same_from_a_bucket_until_it_is_too_old() {
     tell("a_reader_gets_the_same_from_a_bucket_until_it_is_too_old", |server| async move {
-        let mut fleet = fleet().await;
-        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
-        fleet.run(0, 600).await;
-        fleet.run(LATER, LATER + 60).await;
+        let mut fleet = filled(false).await;
         let hot = rows(&fleet).await.unwrap();
         assert_eq!((hot.len(), server.objects().await), (11 * MINUTE, vec![]));
 
@@ -184,9 +197,7 @@ fn told(error: &StoreError, what: &str, began: Instant) {
 #[test]
 fn a_server_that_fails_is_told_and_nothing_is_lost() {
     tell("a_server_that_fails_is_told_and_nothing_is_lost", |server| async move {
-        let mut fleet = fleet().await;
-        fleet.run(0, 600).await;
-        fleet.run(LATER, LATER + 60).await;
+        let mut fleet = filled(true).await;
         fleet.stop().await;
         let (store, now, all) = (store(&fleet), fleet.at(LATER + 60), 11 * MINUTE);
 
@@ -247,9 +258,7 @@ fn a_server_that_fails_is_told_and_nothing_is_lost() {
 #[test]
 fn a_collector_works_and_stops_while_the_server_does_not_answer() {
     tell("a_collector_works_and_stops_while_the_server_does_not_answer", |server| async move {
-        let mut fleet = fleet().await;
-        fleet.run(0, 600).await;
-        fleet.run(LATER, LATER + 60).await;
+        let mut fleet = filled(true).await;
         for fate in [Fate::Hangs, Fate::Drops] {
             server.fares(fate);
             restart(&mut fleet).await;
@@ -265,7 +274,7 @@ fn a_collector_works_and_stops_while_the_server_does_not_answer() {
         assert_eq!(rows(&fleet).await.unwrap().len(), 12 * MINUTE);
 
         // Who asks for what lies there, and of which no copy is kept, is told that it cannot be had.
-        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
+        keep_no_copies(&mut fleet);
         restart(&mut fleet).await;
         server.fares(Fate::Answers(503, "SlowDown"));
         let refused = rows(&fleet).await.unwrap_err();
@@ -280,9 +289,7 @@ fn a_collector_works_and_stops_while_the_server_does_not_answer() {
 #[test]
 fn late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies() {
     tell("late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies", |server| async move {
-        let mut fleet = fleet().await;
-        fleet.run(0, 600).await;
-        fleet.run(LATER, LATER + 60).await;
+        let mut fleet = filled(true).await;
         restart(&mut fleet).await;
         eventually_is(&fleet, "cold_rows", |rows| rows == (10 * MINUTE) as f64).await;
         eventually_is(&fleet, "cold_hot_records_removed_total", |records| records > 0.0).await;
@@ -298,7 +305,7 @@ fn late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies() {
         assert_eq!(rows(&fleet).await.unwrap().len(), 13 * MINUTE);
 
         // Without copies the server is asked.
-        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
+        keep_no_copies(&mut fleet);
         server.fares(Fate::Passes);
         restart(&mut fleet).await;
         server.fares(Fate::Drops);
@@ -345,11 +352,8 @@ async fn backup(fleet: &Fleet, to: &Path, more: &[&str]) -> (Option<i32>, String
 #[test]
 fn a_backup_names_files_in_a_bucket_or_copies_them() {
     tell("a_backup_names_files_in_a_bucket_or_copies_them", |server| async move {
-        let mut fleet = fleet().await;
         // Copies are read in the place of the bucket, by a backup too.
-        fleet.settings.push(("cold.copies_bytes_max", "0".to_owned()));
-        fleet.run(0, 600).await;
-        fleet.run(LATER, LATER + 60).await;
+        let mut fleet = filled(false).await;
         restart(&mut fleet).await;
         eventually_is(&fleet, "cold_rows", |rows| rows > 0.0).await;
         let before = rows(&fleet).await.unwrap();

@@ -15,7 +15,7 @@ const DIR: &str = "UITWIJK_TEST_CRASH_DIR";
 
 /// Not a test: the process that is killed. It prints the number of each group after its sync.
 #[test]
-#[ignore = "run by the test below"]
+#[ignore = "no test of its own: the process that the test below starts"]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();

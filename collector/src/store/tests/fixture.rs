@@ -46,7 +46,7 @@ fn made() -> (Arc<MemoryStore>, Objects, Store) {
 
 /// Not a test: writes the fixture, once per version of the format.
 #[test]
-#[ignore = "the fixture of a version is written once"]
+#[ignore = "no test: writes the fixture of a version, once, and would write over it"]
 fn write_fixture() {
     let (hot, objects, _) = made();
     let mut manifest = String::new();

@@ -31,7 +31,7 @@ fn say(text: &str) {
 
 /// Not a test: the process whose disk is full. It writes each group until it is taken, as the committer does.
 #[test]
-#[ignore = "run by the test below"]
+#[ignore = "no test of its own: the process that the test below starts"]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();

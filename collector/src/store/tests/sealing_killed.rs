@@ -19,7 +19,7 @@ const ROUNDS: u64 = 12;
 /// Not a test: the process that is killed. One thread writes, one seals what was written, removes what is covered and takes
 /// away what failed rounds left.
 #[test]
-#[ignore = "run by the test below"]
+#[ignore = "no test of its own: the process that the test below starts"]
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();
