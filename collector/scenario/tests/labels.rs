@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use uitwijk_model::PolicyOverrides;
 use uitwijk_replay::Track;
 use uitwijk_scenario::score::{Contest, Contestant, in_parallel, score_world};
 use uitwijk_scenario::{Scenario, read_file};
@@ -36,8 +37,8 @@ fn scenarios() -> Vec<Scenario> {
 
 fn contest(all: &[Scenario], seeds: u64) -> Contest {
     let worlds: Vec<(&Scenario, u64)> = all.iter().flat_map(|s| (1..=seeds).map(move |seed| (s, seed))).collect();
-    let mut contest = Contest::default();
-    for one in in_parallel(worlds.len(), |i| score_world(worlds[i].0, worlds[i].1, &[Contestant::Judge])) {
+    let (mut contest, policy) = (Contest::default(), PolicyOverrides::default());
+    for one in in_parallel(worlds.len(), |i| score_world(worlds[i].0, worlds[i].1, &[Contestant::Judge], &policy)) {
         contest.merge(one);
     }
     contest

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use uitwijk_judge::{Execution, Need};
+use uitwijk_model::PolicyOverrides;
 use uitwijk_replay::Track;
 use uitwijk_scenario::format::{EffectKind, Fault, FaultPath, Regions};
 use uitwijk_scenario::random::{quiet, random};
@@ -16,8 +17,8 @@ fn worlds() -> usize {
 }
 
 fn contest(many: usize, make: impl Fn(u64) -> Scenario + Sync, who: &[Contestant]) -> Contest {
-    let mut contest = Contest::default();
-    for one in in_parallel(many, |n| score_world(&make(n as u64 + 1), n as u64 + 1, who)) {
+    let (mut contest, policy) = (Contest::default(), PolicyOverrides::default());
+    for one in in_parallel(many, |n| score_world(&make(n as u64 + 1), n as u64 + 1, who, &policy)) {
         contest.merge(one);
     }
     contest

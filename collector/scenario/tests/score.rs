@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use uitwijk_judge::{Cause, Execution};
-use uitwijk_model::Millis;
+use uitwijk_model::{Millis, PolicyOverrides};
 use uitwijk_replay::Track;
 use uitwijk_scenario::score::{By, Contestant, Said, score_world, verdict_on};
 use uitwijk_scenario::{Scenario, plan, read_text};
@@ -119,7 +119,7 @@ fn a_played_outage_is_scored_for_everybody() {
     let text = r#"{"id":"a","duration_s":2400,"active_region":"NL","faults":[{"from_s":600,"to_s":1800,"scope":{"target_region":"NL"},"effect":{"kind":"down"}}],"expect":[{"from_s":0,"to_s":600,"need":"NOT_NEEDED","cause":"healthy","executed":"none"},{"from_s":600,"to_s":1800,"tolerance_s":300,"need":"NEEDED","cause":"region_down","executed":"missed"},{"from_s":1800,"to_s":2400,"tolerance_s":240,"need":"NOT_NEEDED","cause":"healthy","executed":"none"}]}"#;
     let s = read_text(text).unwrap().remove(0);
     let all = Contestant::all(&plan(&s));
-    let contest = score_world(&s, 1, &all);
+    let contest = score_world(&s, 1, &all, &PolicyOverrides::default());
     assert_eq!(contest.tallies.len(), 2 * all.len());
     let tally = |name: &str, track| {
         let found = contest.tallies.iter().find(|((who, t), _)| who.to_string() == name && *t == track);
@@ -145,9 +145,24 @@ fn a_played_outage_is_scored_for_everybody() {
 }
 
 #[test]
+fn a_policy_to_try_changes_the_judge_and_nobody_else() {
+    let text = r#"{"id":"a","duration_s":2400,"active_region":"NL","faults":[{"from_s":600,"to_s":1800,"scope":{"target_region":"NL"},"effect":{"kind":"down"}}],"expect":[{"from_s":600,"to_s":1800,"tolerance_s":300,"need":"NEEDED","cause":"region_down","executed":"missed"}]}"#;
+    let s = read_text(text).unwrap().remove(0);
+    let who = [Contestant::JudgeByNeed, Contestant::Peer("edge-3of4".parse().unwrap())];
+    let delays = |policy: &str| {
+        let contest = score_world(&s, 1, &who, &serde_json::from_str(policy).unwrap());
+        who.clone().map(|who| contest.tallies[&(who, Track::Live)].delays.median().unwrap())
+    };
+    let [[ours, theirs], [quick, still]] = [r"{}", r#"{"hard_duration":"60s","grace":"5s"}"#].map(delays);
+    assert_eq!((ours, quick), (200, 65), "180 s and the grace of 20 s, 60 s and 5 s");
+    assert_eq!(theirs, still);
+}
+
+#[test]
 fn hours_of_peers_are_adjacent_and_equal_every_time() {
     let text = r#"{"id":"a","duration_s":1200,"active_region":"NL","expect":[{"from_s":0,"to_s":1200,"need":"NOT_NEEDED","cause":"healthy","executed":"none"}]}"#;
     let s = read_text(text).unwrap().remove(0);
     let all = Contestant::all(&plan(&s));
-    assert_eq!(score_world(&s, 7, &all), score_world(&s, 7, &all));
+    let score = || score_world(&s, 7, &all, &PolicyOverrides::default());
+    assert_eq!(score(), score());
 }

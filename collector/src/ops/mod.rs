@@ -119,7 +119,7 @@ fn dispatch(args: &Args, screen: &mut Screen<'_>, env: &dyn Fn(&str) -> Option<S
         Command::Plan(PlanCommand::FromScenario(which)) => scenario::plan(screen, which),
         Command::Replay(args) => replay::run(screen, args, env),
         Command::Simulate { scenario, seed, to } => scenario::simulate(screen, scenario, *seed, to),
-        Command::Score(args) => score::run(screen, args),
+        Command::Score(args) => score::run(screen, args, env),
         Command::Audit(AuditCommand::Verify(asked)) => audit::verify(screen, asked),
         Command::Pki(command) => pki::run(screen, command),
         Command::Completions { shell } => completions(screen, *shell),

@@ -13,7 +13,7 @@ use super::policy_args::{Backtest, Compare};
 use super::screen::Screen;
 use super::{comparison, plan};
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Has the stored measurements judged by a policy of a file, and shows where it differs from the one in force.
 pub(crate) async fn backtest(
@@ -47,7 +47,7 @@ pub(crate) async fn backtest(
     Err(OpsError::Failed("the collector's answer ended before it was complete".to_owned()))
 }
 
-fn text_of(file: &Path) -> Result<String, OpsError> {
+pub(super) fn text_of(file: &Path) -> Result<String, OpsError> {
     let cannot = |reason: String| OpsError::Usage(format!("{}: {reason}", file.display()));
     let size = std::fs::metadata(file).map_err(|error| cannot(error.to_string()))?.len();
     if size > PLAN_BYTES_MAX as u64 {

@@ -6,12 +6,16 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use uitwijk_model::PolicyOverrides;
+use uitwijk_model::plan::read::read_policy;
 use uitwijk_replay::{Track, need_word};
 use uitwijk_scenario::random::{quiet, random};
 use uitwijk_scenario::score::{Contest, Contestant, Tally, Wrong, in_parallel, score_world, wilson};
 use uitwijk_scenario::{Scenario, plan, read_file};
 
 use super::exit::{Answer, OpsError};
+use super::plan::tell;
+use super::policies::{Env, text_of};
 use super::score_args::Score;
 use super::screen::{Screen, Tone};
 use super::table::{Fit, Table};
@@ -20,10 +24,19 @@ use super::table::{Fit, Table};
 const SEEDS_MAX: u64 = 100_000;
 
 /// Plays, judges, scores and shows.
-pub(crate) fn run(screen: &mut Screen<'_>, args: &Score) -> Result<Answer, OpsError> {
+pub(crate) fn run(screen: &mut Screen<'_>, args: &Score, env: Env<'_>) -> Result<Answer, OpsError> {
     let worlds = Worlds::of(args)?;
-    let who = contestants(&args.rules, &worlds.one(0).0)?;
-    let contest = worlds.contest(&who, args.wrong);
+    let first = worlds.one(0).0;
+    let who = contestants(&args.rules, &first)?;
+    let policy = match &args.policy {
+        // The plans of all scenarios have the same policy and the same slots.
+        Some(file) => match read_policy(&text_of(file)?, env, &plan(&first)) {
+            Ok(overrides) => overrides,
+            Err(mistakes) => return tell(screen, file, &mistakes),
+        },
+        None => PolicyOverrides::default(),
+    };
+    let contest = worlds.contest(&who, &policy, args.wrong);
     show(screen, &contest, args.random.is_some())?;
     if args.wrong {
         wrong(screen, &contest)?;
@@ -67,11 +80,11 @@ impl Worlds {
         }
     }
 
-    fn contest(&self, who: &[Contestant], keep_wrong: bool) -> Contest {
+    fn contest(&self, who: &[Contestant], policy: &PolicyOverrides, keep_wrong: bool) -> Contest {
         let judged = who.contains(&Contestant::Judge);
         let play = |n: usize| {
             let (scenario, seed) = self.one(n);
-            let mut contest = score_world(&scenario, seed, who);
+            let mut contest = score_world(&scenario, seed, who, policy);
             contest.wrong.retain(|(who, _, _)| keep_wrong && (*who == Contestant::Judge) == judged);
             contest
         };

@@ -24,6 +24,9 @@ pub(crate) struct Score {
     /// all, ours, or names of rules with commas between, such as route53,majority
     #[arg(long, value_name = "RULES", default_value = "all")]
     pub(crate) rules: String,
+    /// Lay this over the judge's policy: a file with keys of `policy` in a plan. The labels and the rules of others stay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// List the intervals that the judge got wrong, or those of the rules that were named
     #[arg(long)]
     pub(crate) wrong: bool,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use uitwijk_judge::{Cause, Execution, Need};
-use uitwijk_model::{Millis, Plan, ServiceId};
+use uitwijk_model::{Millis, Plan, PolicyOverrides, ServiceId};
 use uitwijk_peers::{Answer, Executed, RuleName, View};
 use uitwijk_replay::{Record, Track, Tracks, replay};
 
@@ -94,18 +94,20 @@ impl Contest {
     }
 }
 
-/// Plays a scenario and scores everybody on every labelled interval.
+/// Plays a scenario and scores everybody on every labelled interval. The judge's policy has `policy` laid over it; the rules
+/// of others have numbers of their own.
 ///
 /// # Panics
-/// When the stream that was just played cannot be judged by the plan that belongs to it.
+/// When the stream that was just played cannot be judged by the plan that belongs to it, or not with this policy.
 #[must_use]
-pub fn score_world(s: &Scenario, seed: u64, contestants: &[Contestant]) -> Contest {
+pub fn score_world(s: &Scenario, seed: u64, contestants: &[Contestant], policy: &PolicyOverrides) -> Contest {
     let mut arena = Arena { s, seed, contest: Contest::default() };
     let (plan, records) = (plan(s), simulate(s, seed));
+    let ours = judged_by(plan.clone(), policy);
     for spec in &s.services {
         let expect: Vec<&Expect> = s.expect.iter().filter(|e| *s.service_of(e) == spec.id).collect();
         if !expect.is_empty() {
-            arena.judge(&plan, &records, &spec.id, &expect, contestants);
+            arena.judge(&ours, &records, &spec.id, &expect, contestants);
             arena.peers(&plan, &records, &spec.id, &expect, contestants);
         }
     }
@@ -174,6 +176,14 @@ impl Arena<'_> {
             self.contest.wrong.push((contestant.clone(), words.track, wrong));
         }
     }
+}
+
+fn judged_by(mut plan: Plan, policy: &PolicyOverrides) -> Plan {
+    plan.policy = policy.over(&plan.policy);
+    for own in plan.services.values_mut().filter_map(|service| service.policy.as_mut()) {
+        *own = policy.over(own);
+    }
+    plan
 }
 
 /// From the start of a slot until the judge speaks about it: the slot and the grace.

@@ -40,6 +40,19 @@ fn drawn_worlds_have_rates_with_their_confidence() {
 }
 
 #[test]
+fn another_policy_is_tried_or_its_mistakes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("eager.yaml");
+    let with = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let name = file.display().to_string();
+        transcript(&[&["--rules", "ours,majority", "--policy", &name]]).replace(&name, "eager.yaml")
+    };
+    insta::assert_snapshot!("quick", with("hard_duration: 60s\ngrace: 5s\n"));
+    insta::assert_snapshot!("mistakes", with("hard_duration: 5s\ngrase: 5s\n"));
+}
+
+#[test]
 fn what_cannot_be_scored_is_told() {
     insta::assert_snapshot!(transcript(&[&["--seeds", "3..1"], &["--rules", "ours,mayority"], &["--seeds", "x"]]));
     insta::assert_snapshot!("neither", alone(&["score"]));
