@@ -99,6 +99,10 @@ pub struct JudgingMetrics {
     pub watchers_lagged: Counter,
     /// 1 while the judge waits for what agents kept while the collector was away.
     pub catching_up: Gauge,
+    /// Memory that the judge takes to wait for agents that are away, about.
+    pub bytes: Gauge,
+    /// How often slots were settled without an agent that is away, because there was no more memory.
+    pub crowded: Counter,
 }
 
 impl Default for JudgingMetrics {
@@ -115,6 +119,8 @@ impl Default for JudgingMetrics {
             log_failures: Counter::default(),
             watchers_lagged: Counter::default(),
             catching_up: Gauge::default(),
+            bytes: Gauge::default(),
+            crowded: Counter::default(),
         }
     }
 }
@@ -136,6 +142,13 @@ impl JudgingMetrics {
         r.register("watchers_lagged", "Watchers that were told that they fell behind", self.watchers_lagged.clone());
         let help = "1 while the judge waits for what agents kept while the collector was away";
         r.register("catching_up", help, self.catching_up.clone());
+        r.register(
+            "judge_bytes",
+            "Memory that the judge takes to wait for agents that are away, about",
+            self.bytes.clone(),
+        );
+        let help = "Times that the oldest slots were settled without an agent that is away, for want of memory";
+        r.register("judge_crowded", help, self.crowded.clone());
     }
 }
 

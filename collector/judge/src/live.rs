@@ -12,7 +12,8 @@
 //! becomes final, and when a final answer changes. Bounds alone do not make a revision while an episode is provisional.
 //!
 //! An answer is final when nothing that may still arrive can change it: the slots up to the watermark are complete, and
-//! with them every label of the episode is certain. After the horizon it is final even if records are missing.
+//! with them every label of the episode is certain. After the horizon it is final even if records are missing; earlier than
+//! that where what is kept for somebody who is away takes more memory than there may be (`live/room.rs`).
 
 use std::collections::BTreeMap;
 
@@ -21,14 +22,16 @@ use uitwijk_model::{AgentId, Measurement, Millis, Plan, ServiceId, Slot, TargetI
 use crate::episode::{Episode, episodes};
 use crate::evidence::{Evidence, Numbered, Sample, Switch, Taken};
 use crate::journal::{Arrival, Journal, seen};
-use crate::published::{Published, best_match};
+use crate::published::Published;
 use crate::scan::{Changed, Scan};
 use crate::since::Origin;
 use crate::timeline::segments;
 use crate::topology::{AgentIx, Topology, UnknownService};
 use crate::verdict::{Revision, Segment};
+use room::Room;
 
 mod publish;
+mod room;
 
 /// Settled runs that are kept for timelines and for late records.
 const RUNS_MAX: usize = 4096;
@@ -57,6 +60,8 @@ pub struct Counters {
     pub too_late: u64,
     /// How often it went back, because slots had changed that were judged.
     pub again: u64,
+    /// How often it let go of slots that somebody may still tell of, because there was no more room.
+    pub crowded: u64,
 }
 
 /// The judge of one service, live.
@@ -74,6 +79,7 @@ pub struct Live {
     history: Vec<Segment>,
     counters: Counters,
     journal: Journal,
+    room: Room,
 }
 
 impl Live {
@@ -98,6 +104,7 @@ impl Live {
             published: Vec::new(),
             history: Vec::new(),
             counters: Counters::default(),
+            room: Room::default(),
         }
     }
 
@@ -133,7 +140,9 @@ impl Live {
     /// The same for a sample whose names were looked up in [`Self::topology`]; absent where one was not found.
     pub fn observe_numbered(&mut self, sample: Option<&Numbered>, origin: Option<Origin>) -> Taken {
         let taken = sample.map_or(Taken::Foreign, |sample| self.take(sample, origin));
-        self.count(taken)
+        let taken = self.count(taken);
+        self.make_room_to_begin();
+        taken
     }
 
     /// The fleet as this judge sees it; a new plan makes another one.
@@ -247,9 +256,11 @@ impl Live {
     fn advance_by(&mut self, now: WallTime, ahead_only: bool) -> Vec<Revision> {
         self.journal.begin();
         let due = self.slot_before(now, self.topology.policy.grace);
-        let mut changed_from = self.catch_up(due, ahead_only);
         let complete = self.watermark().map_or(i64::MIN, |w| self.topology.slot.slot_of(w).0);
-        let settled = complete.max(self.slot_before(now, self.topology.policy.horizon));
+        // What is let go of must have been judged with all that came in.
+        let ahead_only = !self.make_room(due, complete) && ahead_only;
+        let mut changed_from = self.catch_up(due, ahead_only);
+        let settled = complete.max(self.slot_before(now, self.topology.policy.horizon)).max(self.room.closed);
         let ends = Ends { settled, complete };
         if ahead_only && self.is_behind() && self.has_news(changed_from, ends) {
             changed_from = changed_from.min(self.catch_up(due, false));
@@ -303,7 +314,14 @@ impl Live {
     fn forget(&mut self, now: WallTime, complete: i64) {
         let horizon = self.topology.policy.horizon;
         let old = self.slot_before(now, Millis(horizon.0.saturating_mul(2)));
-        let keep_from = complete.max(old).saturating_sub(self.topology.reach());
+        self.let_go(complete.max(old).max(self.room.closed));
+        let surplus = self.published.len().saturating_sub(PUBLISHED_MAX);
+        self.published.drain(..surplus);
+    }
+
+    /// Drops what is not needed to judge again from a slot on.
+    fn let_go(&mut self, slot: i64) {
+        let keep_from = slot.saturating_sub(self.topology.reach());
         // What is to be judged again must still be there.
         let keep_from = self.changed.first().map_or(keep_from, |changed| changed.min(keep_from));
         if let Some(scan) = &mut self.scan {
@@ -311,8 +329,6 @@ impl Live {
             self.evidence.drop_before(needed, closed);
             self.journal.drop_before(needed);
         }
-        let surplus = self.published.len().saturating_sub(PUBLISHED_MAX);
-        self.published.drain(..surplus);
     }
 
     /// Takes over what was published before a restart, oldest first, so that names and numbers go on.
@@ -390,6 +406,7 @@ impl Live {
         if topology.slot != self.topology.slot {
             // Slots of another length name other moments; what was seen in them cannot be carried over.
             self.evidence = Evidence::new(&topology);
+            (self.room.closed, self.room.looked) = (i64::MIN, 0);
         } else {
             self.evidence = evidence;
         }
@@ -416,8 +433,7 @@ impl Live {
             let found = episodes(&self.topology, &runs, &scan.trace.notes, scan.state.next);
             let name = |e: &Episode| {
                 let none = vec![false; self.published.len()];
-                best_match(&self.published, &none, e)
-                    .map(|at| (self.published[at].id.clone(), self.published[at].number))
+                self.published_of(&none, e).map(|at| (self.published[at].id.clone(), self.published[at].number))
             };
             all.extend(segments(&self.topology, &runs, &found, &name));
         }

@@ -47,6 +47,13 @@ pub(crate) fn best_match(published: &[Published], taken: &[bool], e: &Episode) -
     free.min_by_key(|(at, p)| ((p.from - e.from).abs(), *at)).map(|(at, _)| at)
 }
 
+/// The published episode that an episode goes on from when evidence begins with it: the newest that had no end when what was seen
+/// before was let go.
+pub(crate) fn open_before(published: &[Published], taken: &[bool], e: &Episode) -> Option<usize> {
+    let free = published.iter().enumerate().filter(|(at, _)| taken.get(*at) == Some(&false));
+    free.filter(|(_, p)| p.open && !p.is_final() && p.to <= e.from).max_by_key(|(_, p)| p.from).map(|(at, _)| at)
+}
+
 /// What is left of an episode that turned out not to be one.
 pub(crate) fn withdrawn(topology: &Topology, p: &Published) -> Episode {
     Episode {

@@ -1,10 +1,13 @@
 //! How is evidence judged once, and only what changed judged again?
 //!
 //! ```text
-//!   checkpoints   |.....|.....|.....|.....|...
-//!                       ^ x   late record x: go back to here, judge again from here
-//!                                   ^ nothing would be judged otherwise any more: what was judged stands (`rejoin`)
+//!   checkpoints   |...........|.....|.....|.....|...
+//!                             ^ x   late record x: go back to here, judge again from here
+//!                                         ^ nothing would be judged otherwise any more: what was judged stands (`rejoin`)
 //! ```
+//!
+//! Old checkpoints stand farther apart than new ones: within a sixteenth of their age. So those of a day take three times what
+//! those of an hour and a half take, and what comes a day late costs the judging of up to three hours.
 
 use crate::evidence::Evidence;
 use crate::state::{Scratch, State};
@@ -23,10 +26,21 @@ mod tests;
 /// Least slots between checkpoints.
 const EVERY: i64 = 32;
 
+/// Twice as many of the newest checkpoints stand as close as they were made; from there on each second one is left, from twice
+/// as far each fourth, and so on.
+const CLOSE: i64 = 16;
+
 /// Slots between checkpoints. A state grows with the slots that its windows hold, so longer windows have them farther
 /// apart: what they take then grows with the time that is kept, not with its square.
 fn every(topology: &Topology) -> i64 {
     (topology.spans.soft_window / 2).max(EVERY)
+}
+
+/// Whether a checkpoint is needed beside the newest one, with so many slots between those that are made.
+fn stays(checkpoint: i64, newest: i64, every: i64, close: i64) -> bool {
+    let number = checkpoint.div_euclid(every);
+    let ages = (newest.div_euclid(every) - number) / close;
+    number.rem_euclid(1 << ages.max(1).ilog2()) == 0
 }
 
 /// A state that can go back.
@@ -43,6 +57,8 @@ pub(crate) struct Scan {
     pub(crate) state: State,
     pub(crate) trace: Trace,
     checkpoints: Vec<Checkpoint>,
+    /// How many of them stand close.
+    close: i64,
     /// No checkpoints are made: nobody will go back.
     once: bool,
     /// What is remembered of each slot that was judged.
@@ -62,6 +78,7 @@ impl Scan {
             state,
             trace: Trace::default(),
             checkpoints: vec![first],
+            close: CLOSE,
             once: false,
             slots: Slots::new(topology.agents.len(), start),
             dropped: (0, 0),
@@ -116,8 +133,17 @@ impl Scan {
                 runs: self.trace.runs.len() + self.dropped.0,
                 notes: self.trace.notes.len() + self.dropped.1,
             });
+            self.thin_out(topology);
         }
         here
+    }
+
+    /// Forgets checkpoints that stand closer than they need to at their age. Which are left depends on nothing else. The oldest
+    /// stays: nothing before it is known.
+    fn thin_out(&mut self, topology: &Topology) {
+        let Some(newest) = self.checkpoints.last().map(|c| c.state.next) else { return };
+        let (every, close, mut is_oldest) = (every(topology), self.close, true);
+        self.checkpoints.retain(|c| std::mem::take(&mut is_oldest) || stays(c.state.next, newest, every, close));
     }
 
     /// For how many slots at most a change of one is felt by those that are judged after it, or again because of it.
@@ -129,7 +155,13 @@ impl Scan {
     /// slots were skipped it may be.
     pub(crate) fn is_close_behind(&self, topology: &Topology, slot: i64) -> bool {
         let at = self.checkpoints.partition_point(|c| c.state.next <= slot);
-        slot >= self.state.next || (at > 0 && slot - self.checkpoints[at - 1].state.next <= every(topology))
+        let apart = every(topology).max((self.state.next - slot) / self.close);
+        slot >= self.state.next || (at > 0 && slot - self.checkpoints[at - 1].state.next <= apart)
+    }
+
+    /// The slot from which on it can judge again.
+    pub(crate) fn oldest(&self) -> i64 {
+        self.checkpoints[0].state.next
     }
 
     /// Forgets checkpoints that no slot from `slot` on needs, and all but the newest `keep` entries of the trace.
@@ -182,7 +214,11 @@ impl Scan {
 
     /// Bytes that states, checkpoints and settled runs take, about.
     pub(crate) fn bytes(&self) -> usize {
-        let checkpoints: usize = self.checkpoints.iter().map(|c| c.state.bytes()).sum();
-        self.state.bytes() + checkpoints + self.slots.bytes() + self.trace.runs.iter().map(Run::bytes).sum::<usize>()
+        self.state.bytes() + self.bytes_to_go_back() + self.trace.runs.iter().map(Run::bytes).sum::<usize>()
+    }
+
+    /// Those that are only there so that it can go back.
+    pub(crate) fn bytes_to_go_back(&self) -> usize {
+        self.checkpoints.iter().map(|c| c.state.bytes()).sum::<usize>() + self.slots.bytes()
     }
 }

@@ -117,3 +117,25 @@ fn a_new_plan_keeps_the_episode() {
     assert!(revisions.iter().all(|r| r.starts_with("exchange/2026-03-02T08:01:40Z")), "{revisions:#?}");
     assert!(revisions.last().unwrap().contains("final 100..200 region_down missed complete"), "{revisions:#?}");
 }
+
+/// The judge under a new plan has only the evidence that the windows need; the outage is older than that, and was told last
+/// when it was confirmed.
+#[test]
+fn a_new_plan_in_a_long_outage_keeps_the_episode() {
+    let (mut s, plan, _) = outage(&[]);
+    s.duration_s = 2000;
+    s.faults = serde_json::from_value(json!([{"from_s": 100, "to_s": 1600, "scope": {"target_region": "NL"},
+                                              "effect": {"kind": "down", "params": {"mode": "refused"}}}]))
+    .unwrap();
+    let deliveries = world::play(&s, &plan, 5);
+    let part = deliveries.iter().position(|d| d.arrived > s.at(1200)).unwrap();
+    let mut driver = Driver::new(Live::new(&plan, &exchange()).unwrap(), s.at(0));
+    drive(&mut driver, &deliveries[..part], s.at(1200));
+    let mut next = plan.clone();
+    next.revision += 1;
+    next.policy.samples_min += 1;
+    driver.live.set_plan(&next).unwrap();
+    let revisions = told(&s, &drive(&mut driver, &deliveries[part..], s.at(2005)));
+    assert!(revisions.iter().all(|r| r.starts_with("exchange/2026-03-02T08:01:40Z")), "{revisions:#?}");
+    assert!(revisions.last().unwrap().contains("final 100..1600 region_down missed complete"), "{revisions:#?}");
+}

@@ -223,6 +223,7 @@ mod tests {
             log: log.clone(),
             clock: clock.clone(),
             catch_up_max: Millis(0),
+            memory_bytes_max: usize::MAX,
             metrics: Default::default(),
         };
         let (shadows, _feed, _ended) = shadow::start(setup).unwrap();

@@ -164,6 +164,8 @@ pub struct Cold {
 pub struct Judging {
     /// How long after a start the judge waits for agents to deliver what they kept meanwhile.
     pub catch_up_max: Millis,
+    /// Bytes that what it keeps for agents that are away may take in memory, about.
+    pub memory_bytes_max: usize,
 }
 
 /// How the process logs.

@@ -175,6 +175,13 @@ pub const SETTINGS: &[Setting] = &[
         "how long a start waits for what agents kept meanwhile",
         |c, t| put(&mut c.judging.catch_up_max, length(t, Millis(0), Millis(3_600_000))),
     ),
+    setting(
+        "judging.memory_bytes_max",
+        "512MiB",
+        "1MiB..",
+        "what the judge may take of memory to wait for agents that are away; then it settles without them what is oldest",
+        |c, t| put(&mut c.judging.memory_bytes_max, size(t, 1 << 20, usize::MAX)),
+    ),
     setting("log.format", "text", "text | json", "how log lines look", |c, t| match t {
         "text" | "json" => put(&mut c.log.format, Ok(t.to_owned())),
         _ => Err(format!("{t:?} is not a log format: use text or json")),

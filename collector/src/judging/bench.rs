@@ -24,6 +24,10 @@ use crate::switches::HeardSwitch;
 pub(crate) struct Bench {
     /// What is laid over the policies of the plan; nothing for the real judges.
     overrides: PolicyOverrides,
+    /// Bytes that all judges together may take, about.
+    bytes_max: usize,
+    /// They take more, so each keeps within its part.
+    is_full: bool,
     seats: Vec<Seat>,
     routes: Routes,
     /// From when on what changed may be judged again.
@@ -89,6 +93,10 @@ struct Seat {
     due: WallTime,
     /// When something arrived that changes what was judged.
     changed: Option<WallTime>,
+    /// How often it had let go of something for want of memory when it was last asked.
+    crowded: u64,
+    /// Its part of the memory that all may take.
+    part: usize,
 }
 
 /// Shortest wait between two answers about changed slots.
@@ -107,6 +115,8 @@ pub(crate) struct Turn {
     pub(crate) revisions: Vec<Revision>,
     /// Whether slots that were judged before were judged again.
     pub(crate) back: Back,
+    /// How often it let go of slots that an agent may still tell of, because there was no more memory.
+    pub(crate) crowded: u64,
 }
 
 impl Seat {
@@ -120,6 +130,8 @@ impl Seat {
             asked: None,
             due: WallTime::from_micros(i64::MIN),
             changed: None,
+            crowded: 0,
+            part: usize::MAX,
         })
     }
 
@@ -129,6 +141,10 @@ impl Seat {
         self.judge.set_topology(topology);
         self.due = WallTime::from_micros(i64::MIN);
         Some(self)
+    }
+
+    fn keep_within_part(&mut self, is_full: bool) {
+        self.judge.keep_within(if is_full { self.part } else { usize::MAX });
     }
 
     fn observe(&mut self, numbered: &Numbered, origin: Origin) {
@@ -172,7 +188,9 @@ impl Seat {
         self.changed = self.changed.filter(|_| self.judge.is_behind());
         self.asked = Some(now);
         self.due = self.judge.next_wakeup(now);
-        Turn { knowable, revisions, back }
+        let crowded = self.judge.counters().crowded;
+        let crowded = crowded.saturating_sub(std::mem::replace(&mut self.crowded, crowded));
+        Turn { knowable, revisions, back, crowded }
     }
 }
 
@@ -278,14 +296,15 @@ fn topology(
 }
 
 impl Bench {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        Self::under(plan, PolicyOverrides::default())
+    /// Judges that may take so many bytes of memory together, about.
+    pub(crate) fn new(plan: &Plan, bytes_max: usize) -> Self {
+        Self::under(plan, PolicyOverrides::default(), bytes_max)
     }
 
     /// Judges by other policies than the plan's.
-    pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides) -> Self {
+    pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides, bytes_max: usize) -> Self {
         let (seats, routes, rested) = (Vec::new(), Routes::default(), Rested::ALWAYS);
-        let mut bench = Self { overrides, seats, routes, rested, spent: Spent::default() };
+        let mut bench = Self { overrides, bytes_max, is_full: true, seats, routes, rested, spent: Spent::default() };
         bench.set_plan(plan);
         bench
     }
@@ -298,6 +317,22 @@ impl Bench {
     /// Bytes that they take, about.
     pub(crate) fn bytes(&self) -> usize {
         self.seats.iter().map(|seat| seat.judge.bytes()).sum()
+    }
+
+    /// Bytes that wait for agents that are away, as they were some slots ago.
+    pub(crate) fn bytes_waiting(&self) -> usize {
+        self.seats.iter().map(|seat| seat.judge.bytes_waiting()).sum()
+    }
+
+    /// Gives every judge its part of the memory: about as many slots to one as to another.
+    fn share_memory(&mut self) {
+        let cells = |seat: &Seat| seat.judge.topology().agents.len() * seat.judge.topology().targets.len();
+        let all = self.seats.iter().map(cells).sum::<usize>().max(1);
+        for seat in &mut self.seats {
+            let part = self.bytes_max as u128 * cells(seat) as u128 / all as u128;
+            seat.part = usize::try_from(part).unwrap_or(usize::MAX);
+            seat.keep_within_part(self.is_full);
+        }
     }
 
     /// Goes on under another plan. Judges of services that are gone leave. Answers the services that are new.
@@ -316,6 +351,7 @@ impl Bench {
             tracing::warn!(%service, "the plan no longer has a service, it is not judged any more");
         }
         self.routes = Routes::to(&self.seats);
+        self.share_memory();
         new
     }
 
@@ -404,6 +440,7 @@ impl Bench {
 
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
+        self.seats[seat].keep_within_part(self.is_full);
         self.seats[seat].advance(now, self.rested)
     }
 
@@ -420,6 +457,7 @@ impl Bench {
 
     /// Everybody whose turn it was has answered: what changes from now on waits, when what changed before was judged again.
     pub(crate) fn rest(&mut self, now: WallTime) {
+        self.is_full = self.bytes_waiting() > self.bytes_max;
         let spent = std::mem::take(&mut self.spent);
         if spent.at_all > Elapsed::default() {
             self.rested = self.rested.after(now, spent);

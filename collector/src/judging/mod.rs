@@ -60,6 +60,8 @@ pub struct Setup {
     pub since: WallTime,
     /// How long to wait, at most, for what agents kept while the collector was away.
     pub catch_up_max: Millis,
+    /// Bytes that what is kept for agents that are away may take in memory, about.
+    pub memory_bytes_max: usize,
     /// What is counted.
     pub metrics: JudgingMetrics,
     /// Told when verdicts cannot be published.

@@ -1,6 +1,6 @@
 //! What does the owner of the judge do, one event after the other?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct Owner {
     /// Where what was forgotten is read again.
     store: Option<Store>,
     shadows: Option<Feed>,
+    /// Services whose judges had to let go of something for want of memory, and were told of.
+    crowded: BTreeSet<ServiceId>,
     /// What the shadows get when the real judge is done with it; no more than is taken at a time.
     for_shadows: Vec<JudgeInput>,
 }
@@ -50,10 +52,22 @@ pub(super) struct Owner {
 impl Owner {
     /// Reads what was published.
     pub(super) fn begin(setup: Setup) -> Result<Self, JudgingError> {
-        let Setup { collector, plan, log, clock, since, catch_up_max, metrics, health, store, shadows } = setup;
+        let Setup {
+            collector,
+            plan,
+            log,
+            clock,
+            since,
+            catch_up_max,
+            memory_bytes_max,
+            metrics,
+            health,
+            store,
+            shadows,
+        } = setup;
         let now = clock.wall();
         let (published, open) = read_published(&log, since)?;
-        let mut bench = Bench::new(&plan);
+        let mut bench = Bench::new(&plan, memory_bytes_max);
         // Before any measurement is put back, so that each is known to have come before or after a revision.
         for (service, published) in &published {
             bench.restore(service, published);
@@ -68,6 +82,7 @@ impl Owner {
             reach: reach(&plan),
             store,
             shadows,
+            crowded: BTreeSet::new(),
             for_shadows: Vec::new(),
             clock,
         };
@@ -304,6 +319,7 @@ impl Owner {
         let started = self.clock.elapsed();
         let turn = self.bench.advance(seat, now);
         self.bench.took(&turn, self.clock.elapsed().since(started));
+        self.crowded(seat, turn.crowded);
         if turn.revisions.is_empty() {
             return;
         }
@@ -317,12 +333,30 @@ impl Owner {
         }
     }
 
+    /// Counts what a judge had to let go of, and says it once of each.
+    fn crowded(&mut self, seat: usize, times: u64) {
+        if times == 0 {
+            return;
+        }
+        self.metrics.crowded.inc_by(times);
+        let service = self.bench.service(seat).clone();
+        if !self.crowded.contains(&service) {
+            tracing::warn!(
+                %service,
+                "what is kept for agents that are away takes more than judging.memory_bytes_max, the oldest of it is settled \
+                 without them"
+            );
+            self.crowded.insert(service);
+        }
+    }
+
     fn millis_since(&self, earlier: WallTime) -> u64 {
         u64::try_from(self.clock.wall().micros_since(earlier) / 1000).unwrap_or(0)
     }
 
     /// Shows how many episodes are open, also where there are none.
     fn gauge(&self) {
+        self.metrics.bytes.set(i64::try_from(self.bench.bytes_waiting()).unwrap_or(i64::MAX));
         let mut open = self.publisher.board.open_by_service();
         for service in self.bench.services() {
             let service = service.as_str().to_owned();

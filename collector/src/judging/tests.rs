@@ -63,6 +63,7 @@ impl Court {
             clock: clock.clone(),
             since: now.minus(super::reach(&plan())),
             catch_up_max: Millis::from_secs(60),
+            memory_bytes_max: usize::MAX,
             metrics: metrics.clone(),
             health: health.clone(),
             store: None,
@@ -391,7 +392,7 @@ async fn a_full_disk_delays_verdicts_and_loses_none() {
 /// One agent's rows of a slot are missing, and come much later, when going back has just taken a second.
 #[test]
 fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_rests_on_it() {
-    let mut bench = Bench::new(&plan());
+    let mut bench = Bench::new(&plan(), usize::MAX);
     let (late_agent, late_vantage) = plan().agents.iter().next().map(|(a, v)| (a.clone(), v.clone())).unwrap();
     let feed = |bench: &mut Bench, seconds: u64, down: bool, but: Option<&AgentId>| {
         for (agent, vantage) in plan().agents.iter().filter(|(agent, _)| Some(*agent) != but) {

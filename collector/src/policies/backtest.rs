@@ -177,7 +177,7 @@ impl<'a> Pass<'a> {
         let reach = policies.map(|policy| reach(&policy)).max().unwrap_or_default();
         let stretch = question.stretch;
         let from = stretch.from.minus(reach).minus(LAG);
-        let mut benches = overrides.map(|overrides| Bench::under(plan, overrides));
+        let mut benches = overrides.map(|overrides| Bench::under(plan, overrides, usize::MAX));
         // They are few, so all are known from the beginning.
         for heard in question.switches.iter().filter(|heard| heard.switch.at >= from) {
             benches.iter_mut().for_each(|bench| _ = bench.switch(heard));

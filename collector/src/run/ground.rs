@@ -55,6 +55,7 @@ impl Ground {
             log: self.log.clone(),
             clock: self.clock.clone(),
             catch_up_max: self.config.judging.catch_up_max,
+            memory_bytes_max: self.config.judging.memory_bytes_max,
             metrics: self.metrics.shadow.clone(),
         }
     }

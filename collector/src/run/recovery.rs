@@ -57,11 +57,15 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
         clock: ground.clock.clone(),
         since,
         catch_up_max: ground.config.judging.catch_up_max,
+        memory_bytes_max: ground.config.judging.memory_bytes_max,
         metrics: ground.metrics.judging.clone(),
         health,
         store: Some(ground.store.clone()),
         shadows: Some(shadows),
     })?;
+    // Before the measurements: those may be so many that the oldest are judged while newer ones are put back.
+    let switches = switches::done(&ground.log, None, since)?;
+    switches.iter().for_each(|heard| recovering.put_back_switch(heard));
     let mut rows = 0;
     ahead(ground.store.samples(since), |samples| {
         let samples = samples?;
@@ -69,8 +73,6 @@ fn put_back(ground: &Ground, health: Health, shadows: Feed) -> Result<Recovering
         recovering.put_back(&samples);
         Ok::<(), StartError>(())
     })?;
-    let switches = switches::done(&ground.log, None, since)?;
-    switches.iter().for_each(|heard| recovering.put_back_switch(heard));
     for (agent, through) in ground.store.small()?.frontiers {
         recovering.put_back_frontier(&agent, through);
     }

@@ -17,8 +17,8 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(plan: &Plan, shadow: ShadowName, overrides: PolicyOverrides) -> Self {
-        Self { bench: Bench::under(plan, overrides), shadow }
+    pub(super) fn new(plan: &Plan, shadow: ShadowName, overrides: PolicyOverrides, bytes_max: usize) -> Self {
+        Self { bench: Bench::under(plan, overrides, bytes_max), shadow }
     }
 
     pub(super) fn rows(&mut self, rows: &Samples) {

@@ -54,6 +54,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// How long to wait, at most, for what agents kept while the collector was away.
     pub catch_up_max: Millis,
+    /// Bytes that what all of them together keep for agents that are away may take in memory, about.
+    pub memory_bytes_max: usize,
     /// What is counted.
     pub metrics: ShadowMetrics,
 }

@@ -39,6 +39,7 @@ pub(super) struct Owner {
     clock: Arc<dyn Clock>,
     shelf: Shelf,
     metrics: ShadowMetrics,
+    memory_bytes_max: usize,
     members: Vec<Member>,
     /// When to begin anew from the store; absent while the shadows are up to date.
     begin_at: Option<WallTime>,
@@ -50,7 +51,7 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(setup: Setup, shelf: Shelf) -> Self {
-        let Setup { plans, store, log: real, clock, catch_up_max, metrics, .. } = setup;
+        let Setup { plans, store, log: real, clock, catch_up_max, memory_bytes_max, metrics, .. } = setup;
         let now = clock.wall();
         let catch_up = CatchUp::begin(&plans.current().plan, now, catch_up_max);
         Self {
@@ -59,6 +60,7 @@ impl Owner {
             real,
             shelf,
             metrics,
+            memory_bytes_max,
             members: Vec::new(),
             begin_at: None,
             catch_up: Some(catch_up),
@@ -182,11 +184,15 @@ impl Owner {
         let since = now.minus(reach(plan));
         let said = read(&log, since)?;
         note_begin(&log, plan, now)?;
+        let bytes_max = self.memory_bytes_max / plan.shadow.len().max(1);
         for (name, overrides) in &plan.shadow {
-            let mut member = Member::new(plan, name.clone(), overrides.clone());
+            let mut member = Member::new(plan, name.clone(), overrides.clone(), bytes_max);
             let of_it: Vec<Revision> = said.iter().filter(|s| s.shadow == *name).map(|s| s.revision.clone()).collect();
             member.restore(&of_it);
             self.members.push(member);
+        }
+        for heard in switches::done(&self.real, None, since)? {
+            self.each(|member| _ = member.switch(&heard));
         }
         for rows in self.store.samples(since) {
             let Ok(rows) = rows else { break };
@@ -194,9 +200,6 @@ impl Owner {
                 break;
             }
             self.each(|member| member.rows(&rows));
-        }
-        for heard in switches::done(&self.real, None, since)? {
-            self.each(|member| _ = member.switch(&heard));
         }
         let frontiers = self.store.small().map(|small| small.frontiers).unwrap_or_default();
         for (agent, through) in frontiers {

@@ -50,6 +50,7 @@ impl Stage {
             log: real.clone(),
             clock: clock.clone(),
             catch_up_max: Millis::from_secs(60),
+            memory_bytes_max: usize::MAX,
             metrics: metrics.clone(),
         };
         let owner = Owner::new(setup, shelf.clone());

@@ -80,6 +80,7 @@ impl Collector {
             clock: self.clock.clone(),
             since: self.clock.wall().minus(reach(&self.plan)),
             catch_up_max: Millis::from_secs(60),
+            memory_bytes_max: usize::MAX,
             metrics: JudgingMetrics::default(),
             health: health.clone(),
             store: Some(self.store.clone()),

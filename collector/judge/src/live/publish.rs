@@ -4,7 +4,7 @@ use uitwijk_model::{Slot, WallTime};
 
 use super::{Ends, Live, PUBLISHED_MAX};
 use crate::episode::{Episode, episodes};
-use crate::published::{Published, best_match, is_news, withdrawn};
+use crate::published::{Published, best_match, is_news, open_before, withdrawn};
 use crate::report;
 use crate::scan::Scan;
 use crate::since::{Answer, Since};
@@ -64,7 +64,7 @@ impl Live {
         let mut matched = vec![false; self.published.len()];
         let mut sayings = Vec::new();
         for episode in all {
-            let at = best_match(&self.published, &matched, &episode);
+            let at = self.published_of(&matched, &episode);
             if let Some(at) = at {
                 matched[at] = true;
             }
@@ -81,6 +81,18 @@ impl Live {
             is_complete: p.to < ends.complete,
         }));
         sayings
+    }
+
+    /// The published episode that an episode goes on from, if that is not taken.
+    pub(super) fn published_of(&self, taken: &[bool], e: &Episode) -> Option<usize> {
+        let found = best_match(&self.published, taken, e);
+        found.or_else(|| self.begins_with(e).then(|| open_before(&self.published, taken, e)).flatten())
+    }
+
+    /// Whether an episode begins where this pass does: evidence from before it is gone. It may be seen one window late.
+    fn begins_with(&self, e: &Episode) -> bool {
+        let scanned = self.scan.as_ref().map_or(i64::MIN, |s| s.state.start);
+        e.from <= scanned.saturating_add(self.topology.spans.hard_window)
     }
 
     /// Publishes what is new about an episode, if anything is.
@@ -100,10 +112,10 @@ impl Live {
         let start = self.topology.slot.start_of(Slot(e.from));
         let id = before.map_or_else(|| self.fresh_id(start), |p| p.id.clone());
         let number = before.map_or(1, |p| p.number + 1);
-        // Evidence from before this pass is gone; what was seen of the start then still holds.
+        // What was seen of the start before this pass still holds.
         let scanned = self.scan.as_ref().map_or(i64::MIN, |s| s.state.start);
         let mut told = e.clone();
-        if let Some(p) = before.filter(|p| p.from < scanned && e.from == scanned) {
+        if let Some(p) = before.filter(|p| p.from < scanned && self.begins_with(e)) {
             told.from = p.from;
         }
         let since = before.map(|p| self.since(p, e));

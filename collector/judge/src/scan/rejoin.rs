@@ -86,6 +86,7 @@ impl Scan {
                 again = again.filter(|_| self.state.next == here);
             }
         }
+        self.thin_out(topology);
     }
 
     /// Goes back so that a slot is judged again, to the newest checkpoint before it, or to the oldest there is. Answers

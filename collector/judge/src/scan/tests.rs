@@ -43,6 +43,8 @@ struct World {
     late: Vec<(i64, i64, u64, i64)>,
     /// Slots between two askings.
     step: i64,
+    /// How many checkpoints stand close.
+    close: i64,
 }
 
 fn any_trouble() -> impl Strategy<Value = Trouble> {
@@ -65,8 +67,9 @@ fn any_world() -> impl Strategy<Value = World> {
         .prop_map(|(from, to, share, comes)| (FIRST + from, FIRST + to, share, FIRST + (comes / 200 + 1) * 200));
     let lead = prop_oneof![4 => Just(None), 1 => (0..6usize, 10_000_000..90_000_000i64).prop_map(Some)];
     let step = prop_oneof![4 => Just(1), 1 => Just(9), 1 => Just(350)];
-    (any::<u64>(), proptest::collection::vec(trouble, 0..5), lead, proptest::collection::vec(late, 1..5), step)
-        .prop_map(|(seed, troubles, lead, late, step)| World { seed, troubles, lead, late, step })
+    let close = prop_oneof![Just(super::CLOSE), Just(1), Just(3)];
+    (any::<u64>(), proptest::collection::vec(trouble, 0..5), lead, proptest::collection::vec(late, 1..5), step, close)
+        .prop_map(|(seed, troubles, lead, late, step, close)| World { seed, troubles, lead, late, step, close })
 }
 
 fn mix(seed: u64, parts: [u64; 3]) -> u64 {
@@ -158,7 +161,8 @@ fn judged_as_they_come(world: &World) -> (u64, u64) {
         }
     }
     let mut evidence = Evidence::new(&topology);
-    let (mut scan, mut changed) = (Scan::new(&topology, FIRST), Changed::default());
+    let begin = || Scan { close: world.close, ..Scan::new(&topology, FIRST) };
+    let (mut scan, mut changed) = (begin(), Changed::default());
     let end = waiting.keys().next_back().map_or(FIRST, |last| last + 5).max(FIRST + LONG);
     for due in FIRST..=end {
         for sample in waiting.remove(&due).into_iter().flatten() {
@@ -173,7 +177,7 @@ fn judged_as_they_come(world: &World) -> (u64, u64) {
             scan.run_to(&topology, &evidence, due);
         }
     }
-    let mut whole = Scan::new(&topology, FIRST);
+    let mut whole = begin();
     whole.run_to(&topology, &evidence, end);
     assert!(scan.trace == whole.trace, "runs and notes: {:#?}\nnot {:#?}", scan.trace, whole.trace);
     assert!(scan.state == whole.state, "the state: {:#?}\nnot {:#?}", scan.state, whole.state);
@@ -184,7 +188,9 @@ fn judged_as_they_come(world: &World) -> (u64, u64) {
             assert_eq!((scan.slots.get(slot, &mut a), &a), (Some(at_once), &b), "what is remembered of {slot}");
         }
     }
-    for b in &whole.checkpoints {
+    let (newest, apart) = (scan.checkpoints[scan.checkpoints.len() - 1].state.next, super::every(&topology));
+    // Where many slots say nothing none is made at once; so of one and the other other ones may be the newest.
+    for b in whole.checkpoints.iter().filter(|b| super::stays(b.state.next, newest, apart, world.close)) {
         let a = scan.checkpoints.iter().find(|a| a.state.next == b.state.next);
         assert!(a == Some(b), "the checkpoint at {}", b.state.next);
     }
@@ -201,9 +207,31 @@ proptest! {
 }
 
 #[test]
+fn a_day_that_waits_for_somebody_takes_few_checkpoints() {
+    let plan = plans::two_services(&["NL", "IE"]);
+    let topology = Topology::of(&plan, &plans::service_id("exchange")).expect("the plan has it");
+    let mut scan = Scan::new(&topology, FIRST);
+    let world = World { seed: 7, troubles: Vec::new(), lead: None, late: Vec::new(), step: 1, close: super::CLOSE };
+    let mut evidence = Evidence::new(&topology);
+    for slot in FIRST..FIRST + 8640 {
+        for v in 0..topology.agents.len() {
+            world.sample(&topology, slot, v, 0).iter().for_each(|sample| _ = evidence.add_numbered(sample));
+        }
+        scan.run_to(&topology, &evidence, slot);
+    }
+    let at: Vec<i64> = scan.checkpoints.iter().map(|c| c.state.next).collect();
+    assert!((60..100).contains(&at.len()), "{} of {}", at.len(), 8640 / super::EVERY);
+    assert_eq!(at[0], FIRST, "the oldest stays");
+    for pair in at.windows(2) {
+        let (apart, age) = (pair[1] - pair[0], scan.state.next - pair[0]);
+        assert!(apart <= super::EVERY.max(age / 16), "{apart} slots apart at an age of {age}");
+    }
+}
+
+#[test]
 fn a_quiet_day_that_is_late_is_not_judged_again_slot_by_slot() {
     let late = vec![(FIRST + 100, FIRST + 101, 2, FIRST + LONG - 10)];
-    let world = World { seed: 7, troubles: Vec::new(), lead: None, late, step: 1 };
+    let world = World { seed: 7, troubles: Vec::new(), lead: None, late, step: 1, close: super::CLOSE };
     let (as_they_come, at_once) = judged_as_they_come(&world);
     let again = as_they_come - at_once;
     assert!((31..=97).contains(&again), "{again} slots were judged again");
