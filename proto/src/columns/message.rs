@@ -6,6 +6,7 @@ use uitwijk_model::{
     WallTime, Zone,
 };
 
+use super::STATUSES;
 use crate::v1;
 
 /// A message that is no measurement: the field, and what is wrong with it.
@@ -94,7 +95,7 @@ fn measurement(m: &v1::Measurement) -> Result<Measurement, BadMessage> {
         outcome: outcome(m)?,
         total: m.total_us.map(Elapsed::from_micros),
         phases: phases(m),
-        http_status: m.http_status.map(|s| status("http_status", s, 100..=599)).transpose()?,
+        http_status: m.http_status.map(|s| status("http_status", s, STATUSES)).transpose()?,
         served: served(m)?,
         hops: m.hops.iter().map(hop).collect::<Result<_, _>>()?,
         certificate_expires: m.certificate_expires_us.map(WallTime::from_micros),

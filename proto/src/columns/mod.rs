@@ -37,6 +37,9 @@ pub const TARGETS_MAX: usize = 4096;
 pub const PLACES_MAX: usize = 256;
 /// The most redirects that a row may have.
 pub const HOPS_MAX: usize = 20;
+/// What the status of a response may be. Those above 599 are invalid (RFC 9110, section 15), but they can be sent, and some do:
+/// then they are what was seen.
+const STATUSES: std::ops::RangeInclusive<u16> = 100..=999;
 
 /// Element `i` of a column, or its default when the column was left out.
 fn at<T: Copy>(column: &[T], i: usize, default: T) -> T {

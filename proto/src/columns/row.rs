@@ -4,7 +4,7 @@ use uitwijk_model::id::TargetId;
 use uitwijk_model::{Elapsed, Hop, Measurement, Observer, Outcome, Phases, ServedBy, Slot, WallTime};
 
 use super::decode::Rows;
-use super::{HOPS_MAX, at};
+use super::{HOPS_MAX, STATUSES, at};
 use crate::v1::{self, RefusalReason};
 
 /// One row, checked, borrowed from its batch. See [`Measurement`] for the fields.
@@ -29,7 +29,7 @@ pub struct RowView<'a> {
     pub total: Option<Elapsed>,
     /// Where the time went.
     pub phases: Phases,
-    /// Status of the final response, 100-599.
+    /// Status of the final response, 100-999.
     pub http_status: Option<u16>,
     /// The region that answered.
     pub served_region: Option<&'a str>,
@@ -180,11 +180,8 @@ fn minus_1(column: &[u64], i: usize) -> Option<Elapsed> {
 
 #[expect(clippy::option_option, reason = "the outer absence says out of range, the inner one says absent")]
 fn status(plus_1: u32) -> Option<Option<u16>> {
-    match plus_1 {
-        0 => Some(None),
-        101..=600 => Some(u16::try_from(plus_1 - 1).ok()),
-        _ => None,
-    }
+    let Some(status) = plus_1.checked_sub(1) else { return Some(None) };
+    u16::try_from(status).ok().filter(|s| STATUSES.contains(s)).map(Some)
 }
 
 #[expect(clippy::option_option, reason = "the outer absence says out of range, the inner one says absent")]

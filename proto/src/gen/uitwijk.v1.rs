@@ -62,7 +62,7 @@ pub struct Measurement {
     pub wait_us: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "20")]
     pub transfer_us: ::core::option::Option<u64>,
-    /// Status of the final response, 100-599; missing when there was none.
+    /// Status of the final response, 100-999; missing when there was none. Above 599 it is invalid, and a failure.
     #[prost(uint32, optional, tag = "21")]
     pub http_status: ::core::option::Option<u32>,
     /// Which region and zone answered, if the answer told.
