@@ -447,3 +447,31 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
     }
     panic!("an outage of four minutes is told");
 }
+
+/// One agent is away for good, the others go on for eight hours.
+#[test]
+fn what_waits_for_an_agent_that_is_away_keeps_within_its_limit() {
+    let run = |bytes_max: usize| {
+        let mut bench = Bench::new(&plan(), bytes_max);
+        let (mut crowded, mut most) = (0, 0);
+        for seconds in (0..8 * 3600).step_by(10) {
+            for (n, (agent, vantage)) in plan().agents.iter().enumerate() {
+                let is_away = n == 0 && seconds > 0;
+                if !is_away {
+                    bench.rows(&Samples::of(&rows(agent, vantage, seconds, at(seconds + 5), false)));
+                    bench.frontier(agent, at(seconds));
+                }
+            }
+            for seat in bench.ready(at(seconds + 30)) {
+                crowded += bench.advance(seat, at(seconds + 30)).crowded;
+            }
+            bench.rest(at(seconds + 30));
+            most = most.max(bench.bytes_waiting());
+        }
+        (crowded, most)
+    };
+    let (crowded, all) = run(usize::MAX);
+    assert_eq!(crowded, 0);
+    let (crowded, most) = run(all / 2);
+    assert!(crowded > 0 && most < all / 2 * 5 / 4, "{crowded} times, {most} bytes of {all}");
+}

@@ -54,7 +54,7 @@ fn observers() -> impl Strategy<Value = Observer> {
 fn measurements() -> impl Strategy<Value = Measurement> {
     let name = (prop::sample::select(vec!["a/b@NL", "a/b@IE", "chain:p", "x"]), any::<i64>(), any::<u8>());
     let time = (-30_000_000i64..30_000_000, any::<i64>());
-    let rest = (prop::option::of(100u16..600), served(), hops(), prop::option::of(0i64..4_000_000_000), observers());
+    let rest = (prop::option::of(100u16..1000), served(), hops(), prop::option::of(0i64..4_000_000_000), observers());
     (name, time, outcomes(), lengths(), phases(), rest).prop_map(
         |(
             (target, slot, attempt),
