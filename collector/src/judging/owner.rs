@@ -339,14 +339,14 @@ impl Owner {
             return;
         }
         self.metrics.crowded.inc_by(times);
-        let service = self.bench.service(seat).clone();
-        if !self.crowded.contains(&service) {
+        let service = self.bench.service(seat);
+        if self.crowded.insert(service.clone()) {
             tracing::warn!(
                 %service,
+                bytes = self.bench.bytes_waiting(),
                 "what is kept for agents that are away takes more than judging.memory_bytes_max, the oldest of it is settled \
-                 without them"
+                 without them; uitwijk agents tells who is away"
             );
-            self.crowded.insert(service);
         }
     }
 
