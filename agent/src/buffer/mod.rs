@@ -26,6 +26,7 @@ mod reader;
 mod reading;
 mod record;
 mod recover;
+mod segments;
 mod shelf;
 mod snapshot;
 mod state;

@@ -1,11 +1,12 @@
 //! How is sled kept honest?
 //!
 //! Records live in sled's default tree under their big-endian number, the buffer's own entries in the tree `meta`.
-//! Four things are done around it. `flush` does not make data survive a power loss, so the data file is open here once more
-//! and is synced after it. A panic inside sled on damaged data is an error like any other. After
+//! Five things are done around it. `flush` does not make data survive a power loss, so the data file is open here once more
+//! and is synced after it. Where its log begins after one is made sure of (`segments.rs`). A panic inside sled on damaged data is an error like any other. After
 //! an error it cannot go on: the owner closes it and opens it again. And closing may hang on a flush thread
 //! that died, so it happens on a thread of its own that is waited for only so long.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +17,14 @@ use std::time::Duration;
 
 use super::directory::sync_names;
 use super::options::Faults;
+use super::segments::{self, Marks, SEGMENT_BYTES};
 
 /// One access for so many bytes keeps what piles up at 16,384 times as much.
 const STIR_BYTES: usize = 256;
+/// A sync at least so often, so that less than one segment of the log waits for it: the log takes a few times what is put into it.
+const UNSYNCED_BYTES_MAX: usize = SEGMENT_BYTES / 8;
+/// What an entry takes beside its value.
+const ENTRY_BYTES: usize = 64;
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the store did not do it.
@@ -48,6 +54,9 @@ pub(super) struct Store {
     db: sled::Db,
     meta: sled::Tree,
     data: File,
+    marks: Marks,
+    /// What was put into the store since the last sync.
+    unsynced: Cell<usize>,
     path: PathBuf,
     faults: Arc<Faults>,
 }
@@ -80,14 +89,20 @@ impl Store {
     fn open_in_place(path: &Path, faults: &Arc<Faults>) -> Result<Self, StoreError> {
         faults.check()?;
         remove_unfinished(path)?;
-        let config = sled::Config::new().path(path).cache_capacity(1 << 20).flush_every_ms(Some(500));
+        let data = path.join("db");
+        if data.exists() {
+            segments::mend(&data)?;
+        }
+        let config = sled::Config::new().path(path).segment_size(SEGMENT_BYTES);
+        let config = config.cache_capacity(1 << 20).flush_every_ms(Some(500));
         let (db, meta) = guarded(|| {
             let db = config.open()?;
             let meta = db.open_tree("meta")?;
             Ok((db, meta))
         })?;
-        let data = File::options().write(true).open(path.join("db"))?;
-        let store = Self { db, meta, data, path: path.to_owned(), faults: faults.clone() };
+        let data = File::options().read(true).write(true).open(data)?;
+        let (marks, unsynced) = (Marks::default(), Cell::new(0));
+        let store = Self { db, meta, data, marks, unsynced, path: path.to_owned(), faults: faults.clone() };
         store.sync()?;
         sync_names(path)?;
         Ok(store)
@@ -96,11 +111,18 @@ impl Store {
     /// Adds a record; returns the length of the one that had its number.
     pub(super) fn insert(&self, key: u64, record: &[u8]) -> Result<Option<usize>, StoreError> {
         self.faults.check()?;
-        guarded(|| {
+        let old = guarded(|| {
             let old = self.db.insert(key.to_be_bytes(), record)?;
             self.stir(key, record.len())?;
             Ok(old.map(|old| old.len()))
-        })
+        })?;
+        self.count(record.len())?;
+        Ok(old)
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), StoreError> {
+        self.unsynced.update(|unsynced| unsynced + bytes + ENTRY_BYTES);
+        if self.unsynced.get() < UNSYNCED_BYTES_MAX { Ok(()) } else { self.sync() }
     }
 
     /// Makes sled keep to its cache. It counts accesses in 256 queues and looks at a queue only when 64 are in it, so pages
@@ -113,7 +135,9 @@ impl Store {
     /// Removes a record and returns it.
     pub(super) fn remove(&self, key: u64) -> Result<Option<sled::IVec>, StoreError> {
         self.faults.check()?;
-        guarded(|| self.db.remove(key.to_be_bytes()))
+        let removed = guarded(|| self.db.remove(key.to_be_bytes()))?;
+        self.count(0)?;
+        Ok(removed)
     }
 
     /// The first record at or after a number.
@@ -131,12 +155,14 @@ impl Store {
 
     pub(super) fn put_meta(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.faults.check()?;
-        guarded(|| self.meta.insert(key, value).map(drop))
+        guarded(|| self.meta.insert(key, value).map(drop))?;
+        self.count(value.len())
     }
 
     pub(super) fn remove_meta(&self, key: &[u8]) -> Result<(), StoreError> {
         self.faults.check()?;
-        guarded(|| self.meta.remove(key).map(drop))
+        guarded(|| self.meta.remove(key).map(drop))?;
+        self.count(0)
     }
 
     pub(super) fn all_meta(&self) -> Result<Vec<Entry>, StoreError> {
@@ -147,7 +173,9 @@ impl Store {
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         self.faults.check()?;
         guarded(|| self.db.flush())?;
-        Ok(self.data.sync_data()?)
+        self.marks.sync(&self.data)?;
+        self.unsynced.set(0);
+        Ok(())
     }
 
     /// What it takes on disk.

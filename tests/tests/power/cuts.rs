@@ -12,6 +12,8 @@ use super::trace::Call;
 
 /// Cuts by chance in each life, besides those at syncs.
 const CUTS: u32 = 60;
+/// Calls at the beginning of a life on a disk that was cut, each of which is followed by a cut by chance: what a start mends is itself not safe yet.
+const START: usize = 32;
 /// Cuts that fail before no more are looked at.
 const FAILURES_MAX: usize = 3;
 /// Tells a child which of its lives this is.
@@ -64,7 +66,7 @@ impl Story<'_> {
             let calls = record(self.child, &dir, &[(LIFE, life.to_string())])?;
             dir = home.path().join((life + 1).to_string());
             let mut played =
-                Played { story: self, luck: &mut luck, check: &check, moments: 0, cuts: 0, failed: Vec::new() };
+                Played { story: self, life, luck: &mut luck, check: &check, moments: 0, cuts: 0, failed: Vec::new() };
             said = played.live(before, &calls, said, &dir)?;
             let (cuts, failed) = (played.cuts, played.failed);
             println!("{}: life {life}: {} calls, {cuts} cuts, {} failed", self.name, calls.len(), failed.len());
@@ -77,6 +79,7 @@ impl Story<'_> {
 /// A life that is being cut.
 struct Played<'a, C> {
     story: &'a Story<'a>,
+    life: u64,
     luck: &'a mut StdRng,
     check: &'a C,
     moments: usize,
@@ -110,7 +113,7 @@ impl<C: Fn(&Cut<'_>) -> anyhow::Result<()>> Played<'_, C> {
             if is_news && self.moments.is_multiple_of(self.story.every) {
                 fates.push(Fate::Lost);
             }
-            if self.luck.random_bool(chance) {
+            if (self.life > 0 && i < START) || self.luck.random_bool(chance) {
                 fates.push(Fate::Chance(self.luck.random()));
             }
             if self.luck.random_bool(chance / 10.0) {
@@ -122,7 +125,9 @@ impl<C: Fn(&Cut<'_>) -> anyhow::Result<()>> Played<'_, C> {
                 self.cut(&disk, fate, &said, next_said(), i)?;
             }
             if i == last {
-                disk.write_out(Fate::Chance(self.luck.random()), next)?;
+                let fate = Fate::Chance(self.luck.random());
+                self.cut(&disk, fate, &said, next_said(), i)?;
+                disk.write_out(fate, next)?;
                 kept.clone_from(&said);
             }
             if self.failed.len() >= FAILURES_MAX {

@@ -5,6 +5,7 @@ mod fixture;
 mod kill;
 mod life;
 mod model;
+mod segments;
 
 use std::collections::BTreeSet;
 use std::path::Path;
