@@ -19,6 +19,7 @@ use uitwijk_telemetry::Health;
 use uitwijk_telemetry::context::{add_link, traceparent_of};
 
 use super::JudgeInput;
+use super::aside::Aside;
 use super::board::Board;
 use super::check::Checked;
 use super::group::{Group, State};
@@ -32,6 +33,8 @@ pub const HEALTH_CONDITION: &str = "store";
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// The rows of so many groups may wait for hours that are far away.
+const GROUPS_ASIDE: usize = 4;
 
 /// What the thread works with.
 pub(super) struct Committer {
@@ -43,6 +46,8 @@ pub(super) struct Committer {
     pub(super) health: Health,
     pub(super) judge: mpsc::Sender<JudgeInput>,
     pub(super) group_rows_max: usize,
+    /// The queue itself, for what is read from afar meanwhile.
+    pub(super) queue: mpsc::WeakSender<Work>,
     /// Ends the waiting for a failing disk.
     pub(super) give_up: CancellationToken,
 }
@@ -88,9 +93,14 @@ impl Committer {
         let run = move || {
             // Dropped at the end, and by a panic too.
             let _ending = ending;
+            let mut aside = self.aside();
             while let Some(first) = queue.blocking_recv() {
                 let work = gather(first, &mut queue, self.group_rows_max);
                 self.state.metrics.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+                let work = aside.admit(work, &mut self.state.dedup);
+                if work.is_empty() {
+                    continue;
+                }
                 if self.commit(work).is_none() {
                     tracing::warn!("gave up a group that the store did not take; agents keep it");
                     return;
@@ -101,7 +111,13 @@ impl Committer {
         Ok(CommitterHandle { thread, give_up, over })
     }
 
-    /// The same as a task, for a simulation in one thread: a store that does not fail, and time that is the runtime's.
+    fn aside(&self) -> Aside {
+        let (store, plans, queue) = (self.store.clone(), self.plans.clone(), self.queue.clone());
+        let rows_max = self.group_rows_max.saturating_mul(GROUPS_ASIDE);
+        Aside::new(store, plans, queue, rows_max, self.give_up.clone(), self.state.metrics.clone())
+    }
+
+    /// The same as a task, for a simulation in one thread: a store near by that does not fail, and time that is the runtime's.
     pub(super) async fn run_as_task(mut self, mut queue: mpsc::Receiver<Work>) {
         self.health.set(HEALTH_CONDITION, Ok(()));
         while let Some(first) = queue.recv().await {

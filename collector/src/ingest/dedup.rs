@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use uitwijk_model::{AgentId, Slot, SlotLength};
+use uitwijk_model::{AgentId, Slot, SlotLength, WallTime};
 
 use crate::plans::{Plans, TargetNumber};
 use crate::store::{Store, StoreError};
@@ -24,7 +24,7 @@ const CHUNK_BITS: u32 = 9;
 const WORDS: usize = (1 << CHUNK_BITS) / 64;
 
 /// A stretch of slots.
-type ChunkId = (SlotLength, i64);
+pub(super) type ChunkId = (SlotLength, i64);
 
 /// The slots of one agent in a chunk.
 #[derive(Debug, Default)]
@@ -66,8 +66,9 @@ impl Series {
     }
 }
 
+/// What is taken in a stretch, by whom.
 #[derive(Debug, Default)]
-struct Chunk {
+pub(super) struct Chunk {
     agents: HashMap<AgentId, Series>,
     /// The group that touched it last.
     touched: u64,
@@ -108,17 +109,31 @@ impl Dedup {
         plans: &Plans,
         slots: impl Iterator<Item = (SlotLength, Slot)>,
     ) -> Result<(), StoreError> {
-        let mut before = None;
+        for id in self.missing(slots) {
+            let chunk = read_back(&self.store, plans, id)?;
+            self.insert(id, chunk);
+        }
+        Ok(())
+    }
+
+    /// The chunks of slots that are not in memory, each once.
+    pub(super) fn missing(&self, slots: impl Iterator<Item = (SlotLength, Slot)>) -> Vec<ChunkId> {
+        let (mut before, mut missing) = (None, Vec::new());
         for (length, slot) in slots {
             let id = (length, slot.0 >> CHUNK_BITS);
-            if before != Some(id) && !self.chunks.contains_key(&id) {
-                let chunk = read_back(&self.store, plans, id)?;
-                self.loads += 1;
-                self.chunks.insert(id, chunk);
+            if before != Some(id) && !self.chunks.contains_key(&id) && !missing.contains(&id) {
+                missing.push(id);
             }
             before = Some(id);
         }
-        Ok(())
+        missing
+    }
+
+    /// Puts a chunk that was read back into memory. Nothing of it may have been taken since it was read.
+    pub(super) fn insert(&mut self, id: ChunkId, mut chunk: Chunk) {
+        self.loads += 1;
+        chunk.touched = self.group;
+        self.chunks.insert(id, chunk);
     }
 
     /// The slots of an agent around a slot. The chunk must have been loaded.
@@ -168,9 +183,18 @@ impl AgentSlots<'_> {
     }
 }
 
-fn read_back(store: &Store, plans: &Plans, (length, number): ChunkId) -> Result<Chunk, StoreError> {
+/// From when to when a chunk is.
+pub(super) fn range_of((length, number): ChunkId) -> (WallTime, WallTime) {
     let start = |number: i64| length.start_of(Slot(number.saturating_mul(1 << CHUNK_BITS)));
-    let (from, to) = (start(number), start(number.saturating_add(1)));
+    (start(number), start(number.saturating_add(1)))
+}
+
+/// What the store has of a chunk.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn read_back(store: &Store, plans: &Plans, id: ChunkId) -> Result<Chunk, StoreError> {
+    let ((from, to), (_, number)) = (range_of(id), id);
     let mut chunk = Chunk::default();
     let mut numbers: HashMap<String, TargetNumber> = HashMap::new();
     for part in store.records(from, to) {

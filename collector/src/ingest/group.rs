@@ -74,6 +74,8 @@ impl State {
                 Work::Held(held) => self.held(&held, &mut group),
                 Work::Claim(agent, claim) => self.claim(agent, claim, &mut group),
                 Work::Cursors(agent, boots, reply) => group.welcomes.push((agent, boots, reply)),
+                // For those that wait for it, who are let in before there is a group.
+                Work::Loaded(id, chunk) => self.dedup.insert(id, *chunk),
             }
         }
         self.advance_frontiers(&mut group);

@@ -36,6 +36,8 @@ pub struct IngestMetrics {
     pub rows_refused: Family<ReasonLabel, Counter>,
     /// Numbers that agents declared lost, by reason.
     pub rows_lost: Family<ReasonLabel, Counter>,
+    /// Rows that wait for the files of hours that are far away.
+    pub rows_aside: Gauge,
     /// Batches committed.
     pub batches: Counter,
     /// Bytes of the columns of batches as they came.
@@ -80,6 +82,7 @@ impl Default for IngestMetrics {
             rows_duplicate: Counter::default(),
             rows_refused: Family::default(),
             rows_lost: Family::default(),
+            rows_aside: Gauge::default(),
             batches: Counter::default(),
             bytes: Counter::default(),
             commits: Counter::default(),
@@ -114,6 +117,9 @@ impl IngestMetrics {
         let help =
             "Measurements that agents declared lost, or that the store lost after they were acknowledged, by reason";
         r.register("ingest_rows_lost", help, self.rows_lost.clone());
+        let help =
+            "Measurements of sealed hours that wait, not acknowledged, until the files of those hours can be read";
+        r.register("ingest_rows_aside", help, self.rows_aside.clone());
         r.register("ingest_batches", "Batches committed", self.batches.clone());
         r.register("ingest_bytes", "Bytes of the columns of batches as they came", self.bytes.clone());
         r.register("ingest_commits", "Groups committed", self.commits.clone());

@@ -14,6 +14,7 @@
 //! Nothing is acknowledged and nothing is judged before the sync of its group returned.
 
 mod adopt;
+mod aside;
 mod board;
 mod books;
 mod check;

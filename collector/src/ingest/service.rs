@@ -114,6 +114,7 @@ impl IngestService {
             health: parts.health,
             judge: parts.judge,
             group_rows_max: parts.limits.group_rows_max,
+            queue: queue.downgrade(),
             give_up: CancellationToken::new(),
         };
         let sessions = Sessions::new(parts.clock.clone(), parts.limits.takeover_after, parts.metrics.clone());

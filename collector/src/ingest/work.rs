@@ -8,6 +8,7 @@ use uitwijk_model::{AgentId, BootId, Sequence, Vantage, WallTime};
 use uitwijk_proto::v1::{self, LossReason};
 
 use super::check::Checked;
+use super::dedup::{Chunk, ChunkId};
 use super::mailbox::Mailbox;
 
 /// The agent at the other end of a stream, from its certificate.
@@ -33,6 +34,8 @@ pub(super) enum Work {
     Claim(AgentId, Claim),
     /// Which cursors does the collector have of these boots?
     Cursors(AgentId, Vec<BootId>, oneshot::Sender<Vec<v1::Cursor>>),
+    /// What is stored of a stretch of slots, read from afar.
+    Loaded(ChunkId, Box<Chunk>),
 }
 
 /// A batch, decoded and checked by the task of its stream.

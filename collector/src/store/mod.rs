@@ -124,6 +124,11 @@ impl Store {
         Records::new(self, from, to, &Filter::default())
     }
 
+    /// Whether a stretch of time has files that would have to be asked of a bucket.
+    pub(crate) fn is_far(&self, from: WallTime, to: WallTime) -> bool {
+        self.cold.is_far(from, to)
+    }
+
     /// What the judge needs after a start: all rows that count of batches with rows since then, about in order of scheduled
     /// time. Damaged records are counted, logged and left out. Reads the disk.
     pub fn samples(&self, since: WallTime) -> impl Iterator<Item = Result<Samples, StoreError>> + use<> {

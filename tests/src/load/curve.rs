@@ -11,6 +11,8 @@
 //! collector can take, so that none waits. Where there is little to do, what each batch, sync and turn costs is shared by few
 //! measurements; the last points say how much that is. A slot has 100 ms at least, so six agents with 100 targets are no more than
 //! 6,000 a second; they run for ten times as long. A plan has 100,000 targets at most.
+//!
+//! A machine is not the same for minutes. So the points of a line are measured in turns, and of each the median counts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +30,9 @@ pub struct Curve {
     /// How long each point is measured; the one with 100 targets ten times as long.
     #[arg(long, default_value_t = 20)]
     pub seconds: u32,
+    /// How often each point is measured, in turns; odd, so that one is in the middle.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
     /// Rows in a batch, 1 to 4096; fewer where a slot has fewer.
     #[arg(long, default_value_t = 500)]
     pub rows: u32,
@@ -54,12 +59,18 @@ impl Curve {
 
     /// Agents, targets, the slot in milliseconds, and how many times as long as others: points that are compared.
     async fn line(&self, dir: &Path, binary: &Path, points: &[(u32, u32, u64, u32)]) -> anyhow::Result<()> {
-        let mut costs = Vec::new();
-        for &(agents, targets, slot_ms, times) in points {
-            costs.push(self.point(dir, binary, agents, targets, slot_ms, times).await?.cpu_per_million());
+        let mut costs = vec![Vec::new(); points.len()];
+        for _ in 0..self.rounds.max(1) {
+            for (&(agents, targets, slot_ms, times), costs) in points.iter().zip(&mut costs) {
+                costs.push(self.point(dir, binary, agents, targets, slot_ms, times).await?.cpu_per_million());
+            }
         }
-        let (low, high) = costs.iter().fold((f64::MAX, 0.0_f64), |(low, high), &cost| (low.min(cost), high.max(cost)));
-        println!("curve: the dearest of these costs {:.0} % more than the cheapest", (high / low - 1.0) * 100.0);
+        let medians: Vec<f64> = costs.into_iter().map(median).collect();
+        let (low, high) =
+            medians.iter().fold((f64::MAX, 0.0_f64), |(low, high), &cost| (low.min(cost), high.max(cost)));
+        let all: Vec<String> = medians.iter().map(|cost| format!("{cost:.2}")).collect();
+        let more = (high / low - 1.0) * 100.0;
+        println!("curve: medians {}: the dearest costs {more:.0} % more than the cheapest", all.join(", "));
         Ok(())
     }
 
@@ -93,4 +104,9 @@ impl Curve {
         std::fs::remove_dir_all(&dir)?;
         Ok(f)
     }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

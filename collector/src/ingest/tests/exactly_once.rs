@@ -85,6 +85,7 @@ pub(super) fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_byt
         health: Health::default(),
         judge,
         group_rows_max: 1000,
+        queue: mpsc::channel(1).0.downgrade(),
         give_up: CancellationToken::new(),
     }
 }

@@ -110,6 +110,11 @@ impl Copies {
         }
     }
 
+    /// Whether there is a copy of a file; it may turn out to be none when it is read.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.known().get_or_insert_with(|| self.found()).contains_key(&Name::of(path))
+    }
+
     /// Takes the copy of a file away.
     pub(super) fn forget(&self, path: &str) {
         let mut known = self.known();

@@ -131,6 +131,13 @@ pub(in crate::store) enum Cover {
 }
 
 impl Manifest {
+    /// The files with rows in a stretch of time.
+    pub(in crate::store) fn files(&self, from: WallTime, to: WallTime) -> impl Iterator<Item = &FileRow> {
+        let within = move |file: &&FileRow| file.from_us < to.as_micros() && from.as_micros() <= file.to_us;
+        let hours = self.hours.range(Hour::of(from)..).take_while(move |(hour, _)| hour.start() < to);
+        hours.flat_map(|(_, row)| row.files()).filter(within)
+    }
+
     /// Whether rows of a record that were scheduled in an hour are in files.
     pub(in crate::store) fn covers(&self, hour: Hour, serial: u64) -> bool {
         self.hours.get(&hour).is_some_and(|row| serial <= row.through() && !row.left.contains(&serial))

@@ -116,6 +116,11 @@ impl Cold {
         WallTime::from_micros(self.dropped_through.load(Ordering::Acquire))
     }
 
+    /// Whether a file with rows in a stretch of time is on no disk here.
+    pub(super) fn is_far(&self, from: WallTime, to: WallTime) -> bool {
+        self.objects.is_far() && self.manifest().files(from, to).any(|file| !self.objects.has_copy(&file.path))
+    }
+
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         let manifest = self.manifest();
@@ -136,10 +141,7 @@ pub(super) struct ColdWalk {
 
 impl ColdWalk {
     pub(super) fn new(cold: &Cold, manifest: &Manifest, range: (WallTime, WallTime), filter: Filter) -> Self {
-        let (from, to) = range;
-        let within = |file: &&FileRow| file.from_us < to.as_micros() && from.as_micros() <= file.to_us;
-        let hours = manifest.hours.range(Hour::of(from)..).take_while(|(hour, _)| hour.start() < to);
-        let mut files: Vec<FileRow> = hours.flat_map(|(_, row)| row.files()).filter(within).cloned().collect();
+        let mut files: Vec<FileRow> = manifest.files(range.0, range.1).cloned().collect();
         files.sort_by(|a, b| (b.from_us, &b.path).cmp(&(a.from_us, &a.path)));
         Self { objects: cold.objects.clone(), files, open: None, range, filter }
     }

@@ -33,6 +33,8 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     /// As an operator names it.
     place: Arc<str>,
+    /// Reached over a network, so an answer may take long.
+    is_far: bool,
     /// Of a bucket: what lies on this disk as well.
     copies: Option<Arc<Copies>>,
     /// Nobody waits for it any more.
@@ -97,15 +99,31 @@ impl Objects {
     }
 
     fn called(place: &str, store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, place: place.into(), copies: None, ending: CancellationToken::new() }
+        let is_far = place.starts_with("s3:");
+        Self { store, place: place.into(), is_far, copies: None, ending: CancellationToken::new() }
+    }
+
+    /// A store of objects that counts as far away.
+    #[cfg(test)]
+    pub(crate) fn far(store: Arc<dyn ObjectStore>) -> Self {
+        Self { is_far: true, ..Self::over(store) }
+    }
+
+    /// Whether files have to be asked for over a network.
+    pub(super) const fn is_far(&self) -> bool {
+        self.is_far
+    }
+
+    /// Whether a file lies on this disk as well.
+    pub(super) fn has_copy(&self, path: &str) -> bool {
+        self.copies.as_ref().is_some_and(|copies| copies.has(path))
     }
 
     /// Keeps copies of the newest files in a folder, so many bytes at most, and reads those in their place. What lies in a folder
     /// needs none.
     #[must_use]
     pub fn with_copies(self, dir: &FilePath, bytes_max: u64) -> Self {
-        let is_bucket = self.place.starts_with("s3:");
-        let copies = is_bucket.then(|| Arc::new(Copies::new(dir, &self.place, bytes_max)));
+        let copies = self.is_far.then(|| Arc::new(Copies::new(dir, &self.place, bytes_max)));
         Self { copies, ..self }
     }
 
