@@ -309,9 +309,17 @@ fn late_rows_do_not_wait_for_the_server_as_long_as_there_are_copies() {
         server.fares(Fate::Passes);
         restart(&mut fleet).await;
         server.fares(Fate::Drops);
+        let late = tokio::time::timeout(Duration::from_secs(2), fleet.run(660, 720)).await;
+        assert!(late.is_err(), "nobody knows yet what is there");
+        assert!(figure(&fleet, "ingest_rows_aside").await > 0.0);
+        server.fares(Fate::Passes);
+        eventually_is(&fleet, "ingest_rows_aside", |rows| rows == 0.0).await;
+        fleet.run(660, 720).await;
+        assert_eq!(rows(&fleet).await.unwrap().len(), 14 * MINUTE);
+        server.fares(Fate::Drops);
         assert_eq!(rows(&fleet).await.unwrap_err().code(), Code::Unavailable);
         server.fares(Fate::Passes);
-        assert_eq!(rows(&fleet).await.unwrap().len(), 13 * MINUTE);
+        assert_eq!(rows(&fleet).await.unwrap().len(), 14 * MINUTE);
         fleet.stop().await;
     });
 }
