@@ -1,8 +1,8 @@
 //! Which judge gets which measurement, and whose turn is it?
 //!
 //! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
-//! was judged already. The second kind waits for a rest of fifty times what the last answers of this kind took, those of all judges
-//! together, so that hours of late records cost a fiftieth of the thread and not all of it. A judge whose slot ends meanwhile goes
+//! was judged already. The second kind waits for a rest of a hundred times what the last answers of this kind took, those of all judges
+//! together, so that hours of late records cost a hundredth of the thread and not all of it. A judge whose slot ends meanwhile goes
 //! on ahead of what changed long before, and goes back only when it has something to say: that rests on all that it was told.
 //! What changed shortly before it must take in at once; then it waits for as long as the last answers took, so that half of the
 //! thread is left to take in what comes.
@@ -102,7 +102,7 @@ struct Seat {
 /// Shortest wait between two answers about changed slots.
 const REST_MIN: Millis = Millis(20);
 /// How much longer it is than those answers took.
-const REST_FACTOR: u64 = 50;
+const REST_FACTOR: u64 = 100;
 /// No such wait is longer.
 const REST_MAX: Millis = Millis(300_000);
 

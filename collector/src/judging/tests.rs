@@ -415,15 +415,15 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
         (again, said)
     };
     for seconds in (0..7200).step_by(10) {
-        let is_missing = !(200..7000).contains(&seconds);
+        let is_missing = !(400..7000).contains(&seconds);
         feed(&mut bench, seconds, false, is_missing.then_some(&late_agent));
         ask(&mut bench, seconds + 10, 0);
     }
     late(&mut bench, 100, 7200);
     let (again, _) = ask(&mut bench, 7205, 1000);
     assert!(again > 0, "the first goes back at once");
-    // That took a second for each judge, so the next waits for fifty times as long. What is a minute late does not.
-    let over = 7205 + 50 * again as u64;
+    // That took a second for each judge, so the next waits for a hundred times as long. What is a minute late does not.
+    let over = 7205 + (100 * again as u64).min(300);
     for now in (7210..over).step_by(10) {
         late(&mut bench, now - 7110, now);
         late(&mut bench, now - 60, now);
@@ -433,7 +433,7 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
     assert!(ask(&mut bench, over + 1, 60_000).0 > 0, "it is over");
 
     // Now it waits for five minutes, but what is said meanwhile rests on what came in all the same.
-    late(&mut bench, 150, over + 2);
+    late(&mut bench, 350, over + 2);
     let mut waited = false;
     for seconds in (over.next_multiple_of(10)..over + 250).step_by(10) {
         feed(&mut bench, seconds, true, None);
