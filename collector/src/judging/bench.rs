@@ -29,6 +29,8 @@ pub(crate) struct Bench {
     /// They take more, so each keeps within its part.
     is_full: bool,
     seats: Vec<Seat>,
+    /// Of each seat. They stand by themselves because they are looked through whenever something arrives.
+    times: Vec<Times>,
     routes: Routes,
     /// From when on what changed may be judged again.
     rested: Rested,
@@ -80,19 +82,34 @@ pub(crate) enum Back {
     All,
 }
 
-/// One judge, and when it was and will be asked.
-#[derive(Debug)]
-struct Seat {
-    service: ServiceId,
-    judge: Live,
-    slot: SlotLength,
-    grace: Millis,
+/// When a judge was and will be asked.
+#[derive(Debug, Clone, Copy)]
+struct Times {
     /// When it was last asked; absent before the first time.
     asked: Option<WallTime>,
     /// When it wants to be asked, if nothing changes before.
     due: WallTime,
     /// When something arrived that changes what was judged.
     changed: Option<WallTime>,
+}
+
+impl Times {
+    const NEW: Self = Self { asked: None, due: WallTime::from_micros(i64::MIN), changed: None };
+
+    /// When it should be asked next. Nothing waits for longer than the longest rest to be judged again.
+    fn wants(&self, rested: Rested) -> WallTime {
+        let Some(changed) = self.changed else { return self.due };
+        self.due.max(rested.at_slots).min(rested.to_all).min(changed.plus(REST_MAX))
+    }
+}
+
+/// One judge.
+#[derive(Debug)]
+struct Seat {
+    service: ServiceId,
+    judge: Live,
+    slot: SlotLength,
+    grace: Millis,
     /// How often it had let go of something for want of memory when it was last asked.
     crowded: u64,
     /// Its part of the memory that all may take.
@@ -127,9 +144,6 @@ impl Seat {
             slot: topology.slot,
             grace: topology.policy.grace,
             judge: Live::around(topology),
-            asked: None,
-            due: WallTime::from_micros(i64::MIN),
-            changed: None,
             crowded: 0,
             part: usize::MAX,
         })
@@ -139,7 +153,6 @@ impl Seat {
         let topology = topology(plan, &self.service, overrides)?;
         (self.slot, self.grace) = (topology.slot, topology.policy.grace);
         self.judge.set_topology(topology);
-        self.due = WallTime::from_micros(i64::MIN);
         Some(self)
     }
 
@@ -147,37 +160,31 @@ impl Seat {
         self.judge.keep_within(if is_full { self.part } else { usize::MAX });
     }
 
-    fn observe(&mut self, numbered: &Numbered, origin: Origin) {
+    fn observe(&mut self, times: &mut Times, numbered: &Numbered, origin: Origin) {
         if let Taken::Changed { from: slot, .. } = self.judge.observe_numbered(Some(numbered), Some(origin)) {
-            self.change(slot, numbered.arrived);
+            self.change(times, slot, numbered.arrived);
         }
     }
 
-    fn switch(&mut self, heard: &HeardSwitch) -> Taken {
+    fn switch(&mut self, times: &mut Times, heard: &HeardSwitch) -> Taken {
         let taken = self.judge.switch(&heard.switch);
         if let Taken::Changed { from: slot, .. } = taken {
-            self.change(slot, heard.heard);
+            self.change(times, slot, heard.heard);
         }
         taken
     }
 
     /// Something arrived that changes a slot, which may have been judged already.
-    fn change(&mut self, slot: i64, arrived: WallTime) {
+    fn change(&self, times: &mut Times, slot: i64, arrived: WallTime) {
         let settled = self.slot.start_of(Slot(slot).plus(1)).plus(self.grace);
-        if self.asked.is_some_and(|asked| settled <= asked) {
-            self.changed.get_or_insert(arrived);
+        if times.asked.is_some_and(|asked| settled <= asked) {
+            times.changed.get_or_insert(arrived);
         }
     }
 
-    /// When it should be asked next. Nothing waits for longer than the longest rest to be judged again.
-    fn wants(&self, rested: Rested) -> WallTime {
-        let Some(changed) = self.changed else { return self.due };
-        self.due.max(rested.at_slots).min(rested.to_all).min(changed.plus(REST_MAX))
-    }
-
-    fn advance(&mut self, now: WallTime, rested: Rested) -> Turn {
-        let knowable = if self.due <= now { self.due } else { self.changed.unwrap_or(now) };
-        let to_all = rested.to_all.min(self.changed.map_or(rested.to_all, |changed| changed.plus(REST_MAX))) <= now;
+    fn advance(&mut self, times: &mut Times, now: WallTime, rested: Rested) -> Turn {
+        let knowable = if times.due <= now { times.due } else { times.changed.unwrap_or(now) };
+        let to_all = rested.to_all.min(times.changed.map_or(rested.to_all, |changed| changed.plus(REST_MAX))) <= now;
         let before = self.judge.counters().again;
         let revisions = if to_all { self.judge.advance(now) } else { self.judge.advance_ahead(now) };
         let back = match (self.judge.counters().again > before, to_all) {
@@ -185,9 +192,9 @@ impl Seat {
             (true, false) => Back::Near,
             (true, true) => Back::All,
         };
-        self.changed = self.changed.filter(|_| self.judge.is_behind());
-        self.asked = Some(now);
-        self.due = self.judge.next_wakeup(now);
+        times.changed = times.changed.filter(|_| self.judge.is_behind());
+        times.asked = Some(now);
+        times.due = self.judge.next_wakeup(now);
         let crowded = self.judge.counters().crowded;
         let crowded = crowded.saturating_sub(std::mem::replace(&mut self.crowded, crowded));
         Turn { knowable, revisions, back, crowded }
@@ -303,8 +310,9 @@ impl Bench {
 
     /// Judges by other policies than the plan's.
     pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides, bytes_max: usize) -> Self {
-        let (seats, routes, rested) = (Vec::new(), Routes::default(), Rested::ALWAYS);
-        let mut bench = Self { overrides, bytes_max, is_full: true, seats, routes, rested, spent: Spent::default() };
+        let (seats, times, routes, rested) = (Vec::new(), Vec::new(), Routes::default(), Rested::ALWAYS);
+        let spent = Spent::default();
+        let mut bench = Self { overrides, bytes_max, is_full: true, seats, times, routes, rested, spent };
         bench.set_plan(plan);
         bench
     }
@@ -337,15 +345,21 @@ impl Bench {
 
     /// Goes on under another plan. Judges of services that are gone leave. Answers the services that are new.
     pub(crate) fn set_plan(&mut self, plan: &Plan) -> BTreeSet<ServiceId> {
-        let mut old: BTreeMap<ServiceId, Seat> = self.seats.drain(..).map(|s| (s.service.clone(), s)).collect();
+        let old = self.seats.drain(..).zip(self.times.drain(..));
+        let mut old: BTreeMap<ServiceId, (Seat, Times)> = old.map(|(s, t)| (s.service.clone(), (s, t))).collect();
         let mut new = BTreeSet::new();
         let versioned = (plan, &plan.version());
         for service in plan.services.keys() {
-            let kept = old.remove(service).and_then(|seat| seat.set_plan(versioned, &self.overrides));
+            let at_once = |times| Times { due: Times::NEW.due, ..times };
+            let kept = old.remove(service);
+            let kept = kept.and_then(|(seat, t)| Some((seat.set_plan(versioned, &self.overrides)?, at_once(t))));
             if kept.is_none() {
                 new.insert(service.clone());
             }
-            self.seats.extend(kept.or_else(|| Seat::new(versioned, service, &self.overrides)));
+            let fresh = || Seat::new(versioned, service, &self.overrides).map(|seat| (seat, Times::NEW));
+            let (seat, times) = kept.or_else(fresh).unzip();
+            self.seats.extend(seat);
+            self.times.extend(times);
         }
         for service in old.keys() {
             tracing::warn!(%service, "the plan no longer has a service, it is not judged any more");
@@ -357,7 +371,7 @@ impl Bench {
 
     /// Hands measurements to the judges whose verdicts rest on them.
     pub(crate) fn rows(&mut self, samples: &Samples) {
-        let Self { seats, routes, .. } = self;
+        let Self { seats, times, routes, .. } = self;
         // All judges of a plan have its agents, in one order.
         let Some(agent) = seats.first().and_then(|seat| seat.judge.topology().agent(&samples.agent)) else { return };
         let targets = &samples.names.targets;
@@ -368,7 +382,7 @@ impl Bench {
             for &Route { seat: at, target } in found.get(row.target as usize).map_or(&[][..], |&at| routes.at(at)) {
                 let seat = &mut seats[at];
                 let served = places.number(at, seat.judge.topology(), row);
-                seat.observe(&numbered(agent, target, served, row), origin);
+                seat.observe(&mut times[at], &numbered(agent, target, served, row), origin);
             }
         }
     }
@@ -380,7 +394,8 @@ impl Bench {
 
     /// Tells the judge of a service that users were moved; absent when there is none.
     pub(crate) fn switch(&mut self, heard: &HeardSwitch) -> Option<Taken> {
-        self.seats.iter_mut().find(|seat| seat.service == heard.service).map(|seat| seat.switch(heard))
+        let mut all = self.seats.iter_mut().zip(&mut self.times);
+        all.find(|(seat, _)| seat.service == heard.service).map(|(seat, times)| seat.switch(times, heard))
     }
 
     /// Makes the judge of a service anew from what is stored, when it is told of a time that it has forgotten.
@@ -391,7 +406,8 @@ impl Bench {
         switches: &[HeardSwitch],
         now: WallTime,
     ) -> Result<(), E> {
-        let Some(seat) = self.seats.iter_mut().find(|seat| seat.service == *service) else { return Ok(()) };
+        let mut all = self.seats.iter_mut().zip(&mut self.times);
+        let Some((seat, times)) = all.find(|(seat, _)| seat.service == *service) else { return Ok(()) };
         let mut judge = seat.judge.anew();
         for samples in stored {
             let samples = samples?;
@@ -410,7 +426,7 @@ impl Bench {
         switches.iter().for_each(|heard| _ = judge.switch(&heard.switch));
         judge.take_over(&seat.judge);
         seat.judge = judge;
-        seat.changed.get_or_insert(now);
+        times.changed.get_or_insert(now);
         Ok(())
     }
 
@@ -424,8 +440,8 @@ impl Bench {
     /// The judges whose turn it is.
     pub(crate) fn ready(&self, now: WallTime) -> Vec<usize> {
         // A clock that was set back must not silence the judge until it has caught up again.
-        let turn = |seat: &Seat| seat.wants(self.rested) <= now || seat.asked.is_some_and(|asked| asked > now);
-        self.seats.iter().enumerate().filter(|(_, seat)| turn(seat)).map(|(i, _)| i).collect()
+        let turn = |times: &Times| times.wants(self.rested) <= now || times.asked.is_some_and(|asked| asked > now);
+        self.times.iter().enumerate().filter(|(_, times)| turn(times)).map(|(i, _)| i).collect()
     }
 
     /// The services that are judged.
@@ -441,7 +457,7 @@ impl Bench {
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
         self.seats[seat].keep_within_part(self.is_full);
-        self.seats[seat].advance(now, self.rested)
+        self.seats[seat].advance(&mut self.times[seat], now, self.rested)
     }
 
     /// How long an answer took.
@@ -475,7 +491,7 @@ impl Bench {
 
     /// The next moment at which it is somebody's turn; absent when nobody is judged.
     pub(crate) fn next_turn(&self) -> Option<WallTime> {
-        self.seats.iter().map(|seat| seat.wants(self.rested)).min()
+        self.times.iter().map(|times| times.wants(self.rested)).min()
     }
 
     pub(crate) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {
