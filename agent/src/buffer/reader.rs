@@ -39,7 +39,7 @@ impl Reader {
     /// The next rows or tombstone; waits until there is one, `None` once the buffer is closed.
     ///
     /// Records of one boot are merged up to the limits. A single record is never split: it has at most 256
-    /// rows, and at most 8 KB unless it is a single row.
+    /// rows, and at most 6 KiB unless it is a single row.
     pub async fn next(&mut self, rows_max: u32, bytes_max: usize) -> Option<Delivery> {
         let limits = Limits { rows_max: rows_max.into(), bytes_max };
         loop {

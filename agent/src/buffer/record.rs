@@ -1,6 +1,6 @@
 //! What is one record of the buffer?
 //!
-//! An encoded `Batch` of one boot with adjacent sequences, at most 8 KB: exactly what goes to a collector, so
+//! An encoded `Batch` of one boot with adjacent sequences, at most 6 KiB: exactly what goes to a collector, so
 //! nothing is decoded on the way out unless several records are merged into one batch. One measurement per record
 //! would be simpler, and was eighty times slower and took twenty times the memory.
 
@@ -9,10 +9,11 @@ use prost::Message;
 use uitwijk_model::{BootId, Measurement, Sequence};
 use uitwijk_proto::{columns, v1};
 
-/// Bytes that a record may take. A single measurement that takes more is kept all the same.
-pub(super) const RECORD_BYTES_MAX: usize = 8 * 1024;
+/// Bytes that a record may take. A single measurement that takes more is kept all the same. sled keeps up to 20 records in a page
+/// for a moment, and a page of 128 KiB and more in a file of its own, which it does not sync.
+pub(super) const RECORD_BYTES_MAX: usize = 6 * 1024;
 /// Rows that are tried first: of a usual row about twenty-five bytes remain.
-const RECORD_ROWS_MAX: usize = 256;
+const RECORD_ROWS_MAX: usize = 224;
 
 /// What a record says of itself; the head of a `Batch`.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]

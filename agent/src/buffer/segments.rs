@@ -9,13 +9,15 @@
 //! ```
 //!
 //! sled looks for the end of its log from the segment on that the newest header calls safe, which is the one before the
-//! newest. That one may be empty by then, and so its slot be zeroed by a start or half overwritten. A cut that loses the snapshot
-//! of such a start leaves a log that begins nowhere: sled takes the whole store for empty, and zeroes it. So a header is told
-//! more as soon as everything before it is synced: that its own place is safe. sled then begins there, in a segment that is never empty. And
-//! before sled opens a store, segments behind the marked one whose log has no gap up to them are marked as well,
-//! and those behind a gap, which were never synced, go.
+//! newest. By then nothing in that one may be needed, and so its slot be zeroed by a start or half overwritten. A cut that loses the
+//! snapshot of such a start leaves a log that begins nowhere: sled takes the whole store for empty, and zeroes it. So a header is
+//! told more as soon as everything before it is synced: that its own place is safe. sled then begins there, where the
+//! log ends, and that segment it keeps. And before sled opens a store, the newest segment is marked if the log is whole up to it;
+//! if it is not, what stands behind the gap was never synced, and goes.
 //!
-//! The format is that of sled 0.34, which gets no other one. A header whose checksum is wrong is none.
+//! This rests on two things that `store.rs` sees to: nothing is written but by what is asked of the store, so no segment moves while a
+//! mark is set, and less than a segment is written between two syncs. The format is that of sled 0.34, which gets no other one. A
+//! header whose checksum is wrong is none.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -141,14 +143,23 @@ pub(super) fn all(data: &File) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
-/// Makes a store that nobody has open begin where its log is whole. One without a mark is left to sled: it is new, or of a version that
-/// set none.
+/// Makes a store begin where its log is whole. One without a mark is left to sled: it is new, or of a version that set none.
+///
+/// # Errors
+/// When it cannot be read or written, or is open: sled locks the same file.
 pub(super) fn mend(path: &Path) -> io::Result<()> {
     let data = File::options().read(true).write(true).open(path)?;
+    data.try_lock()?;
     // What a killed process wrote is there to be read, and gone with the power until it is synced.
     data.sync_all()?;
     let segments = all(&data)?;
     let Some(marked) = segments.iter().rposition(|segment| segment.is_marked()) else { return Ok(()) };
+    if let Some(newest) = segments.last().filter(|newest| !newest.is_marked())
+        && is_whole_up_to(&data, &segments[marked..], *newest)?
+    {
+        newest.mark(&data)?;
+        return data.sync_all();
+    }
     let mut last = segments[marked];
     let mut is_behind_a_gap = false;
     for next in &segments[marked + 1..] {
@@ -166,6 +177,18 @@ pub(super) fn mend(path: &Path) -> io::Result<()> {
     data.sync_all()
 }
 
+/// Whether sled would find the end of the log in the newest segment, and nothing that is there since the mark is torn. A segment
+/// in between may be missing: it was not needed any more, and its slot was used again.
+fn is_whole_up_to(data: &File, since: &[Segment], newest: Segment) -> io::Result<bool> {
+    let base = newest.safe / SEGMENT * SEGMENT;
+    let chain = since.iter().filter(|segment| segment.at >= base).count();
+    if usize::try_from((newest.at - base) / SEGMENT).ok() != chain.checked_sub(1) {
+        return Ok(false);
+    }
+    let before = &since[..since.len().saturating_sub(1)];
+    before.iter().try_fold(true, |whole, segment| Ok(whole && segment.is_whole(data)?))
+}
+
 /// The mark of a store that is open.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -181,6 +204,9 @@ impl Marks {
         data.sync_data()?;
         let Some(newest) = newest.filter(|found| Some(found.at) > self.newest.get()) else { return Ok(()) };
         if !newest.is_marked() {
+            if Segment::read(data, newest.slot)? != Some(newest) {
+                return Err(io::Error::other("the log of the store was written to while it was synced"));
+            }
             newest.mark(data)?;
             data.sync_data()?;
         }

@@ -11,7 +11,8 @@ use crate::buffer::options::Faults;
 use crate::buffer::segments::{self, SEGMENT_BYTES, Segment};
 use crate::buffer::store::Store;
 
-const RECORD: usize = 6000;
+/// As large as one gets.
+const RECORD: usize = 6 * 1024;
 
 fn record(key: u64) -> Vec<u8> {
     let noise = key.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
@@ -99,6 +100,29 @@ fn much_at_once_is_synced_in_between() {
     assert!(newest > 20 * SEGMENT_BYTES as i64, "{newest}");
 }
 
+/// Of records of the greatest size, removed in the order in which they came, as after a long outage.
+#[test]
+fn a_backlog_that_drains_is_synced_in_between_and_nobody_else_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // First as a buffer that is full: it takes what the options count with.
+    fill(&store, 1..=10_000, 2000);
+    assert!(store.disk_bytes() < 3 * 2000 * RECORD as u64, "{}", store.disk_bytes());
+    for key in 8001..=9800 {
+        store.remove(key).unwrap();
+        let segments = segments(dir.path());
+        let waiting = segments.iter().rev().take_while(|segment| !segment.is_marked()).count();
+        assert!(waiting <= 1, "{waiting} wait for a sync after {key}");
+    }
+    store.sync().unwrap();
+    let before = segments(dir.path());
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert_eq!(segments(dir.path()), before, "nobody writes but who is asked to");
+    let copy = killed(dir.path());
+    assert_eq!(content(&open(copy.path())), (9801..=10_000).collect::<Vec<_>>());
+    assert_eq!(fs::read_dir(dir.path().join("store/blobs")).unwrap().count(), 0, "every page is in the log");
+}
+
 /// A start makes a snapshot and zeroes the segments that are free, the one before the newest among them.
 #[test]
 fn a_start_whose_snapshot_is_lost_leaves_everything() {
@@ -136,6 +160,34 @@ fn segments_without_a_mark_get_it_before_the_store_is_opened_and_those_behind_a_
     segments::mend(&copy.path().join("store/db")).unwrap();
     assert_eq!(segments(copy.path()).last(), Some(&Segment { safe: last.at, ..last }));
     assert_eq!(content(&open(copy.path())), kept);
+}
+
+/// sled used the slots of segments again in which nothing was needed; the process died before the newest was marked.
+#[test]
+fn segments_behind_a_gap_that_sled_itself_would_pass_over_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, 1..=1000, 5);
+    let kept = content(&store);
+    let copy = killed(dir.path());
+    let (data, all) = (data(copy.path()), segments(copy.path()));
+    let [marked, .., before, last] = all[..] else { panic!("{all:?}") };
+    // Marked is only one that lies behind a gap, and the newest names the one before it.
+    for segment in [before, last] {
+        let bare = Segment { safe: segment.at - 7, ..segment };
+        data.write_all_at(&bare.header(), bare.slot * SEGMENT_BYTES as u64).unwrap();
+    }
+    assert!(marked.is_marked() && marked.at + (SEGMENT_BYTES as i64) < before.at, "{all:?}");
+    segments::mend(&copy.path().join("store/db")).unwrap();
+    assert_eq!(segments(copy.path()).len(), all.len());
+    assert_eq!(content(&open(copy.path())), kept);
+}
+
+#[test]
+fn a_store_that_is_open_is_not_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    assert!(segments::mend(&dir.path().join("store/db")).is_err());
 }
 
 #[test]
