@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use uitwijk_model::{Slot, SlotLength, WallTime};
+use uitwijk_model::{Sequence, Slot, SlotLength, WallTime};
 use uitwijk_proto::columns::{RowView, Rows};
 use uitwijk_proto::v1::{self, RefusalReason};
 
@@ -35,6 +35,21 @@ pub(super) struct Checked {
 }
 
 impl Checked {
+    /// Refuses rows of hours that went after they were checked.
+    pub(super) fn refuse_before(&mut self, earliest: WallTime, first: Sequence) {
+        let went = |row: &Sample| row.scheduled < earliest;
+        if !self.good.iter().any(went) {
+            return;
+        }
+        let number = |row: &Sample| u16::try_from(row.sequence - first).ok();
+        let past = self.good.iter().filter(|row| went(row)).filter_map(number);
+        self.bad.extend(past.map(|row| (row, RefusalReason::Past)));
+        self.bad.sort_by_key(|(row, _)| *row);
+        let mut stays = self.good.iter().map(|row| !went(row)).collect::<Vec<_>>().into_iter();
+        self.keys.retain(|_| stays.next().unwrap_or(true));
+        self.good.retain(|row| !went(row));
+    }
+
     /// The slots of the rows that may be stored.
     pub(super) fn slots(&self) -> impl Iterator<Item = (SlotLength, Slot)> + '_ {
         self.keys.iter().zip(&self.good).map(|(key, sample)| (key.slot_length, sample.slot))

@@ -97,11 +97,8 @@ impl Committer {
             while let Some(first) = queue.blocking_recv() {
                 let work = gather(first, &mut queue, self.group_rows_max);
                 self.state.metrics.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
-                let work = aside.admit(work, &mut self.state.dedup);
-                if work.is_empty() {
-                    continue;
-                }
-                if self.commit(work).is_none() {
+                let committed = self.ready(&mut aside, work).and_then(|work| self.commit(work));
+                if committed.is_none() {
                     tracing::warn!("gave up a group that the store did not take; agents keep it");
                     return;
                 }
@@ -109,6 +106,20 @@ impl Committer {
         };
         let thread = std::thread::Builder::new().name("committer".into()).spawn(run)?;
         Ok(CommitterHandle { thread, give_up, over })
+    }
+
+    /// What need not wait for an hour that is far away, with what is known of its hours in memory. Where an hour turns out to be
+    /// far when it is read, since its copy is not what was put there, its batches wait after all.
+    fn ready(&mut self, aside: &mut Aside, work: Vec<Work>) -> Option<Vec<Work>> {
+        let mut work = aside.admit(work, &mut self.state.dedup);
+        self.until_it_works(|this| {
+            let loaded = load_chunks(&mut this.state, &this.plans, &work);
+            if loaded.is_err() {
+                work = aside.admit(std::mem::take(&mut work), &mut this.state.dedup);
+            }
+            loaded
+        })?;
+        Some(work)
     }
 
     fn aside(&self) -> Aside {
@@ -132,6 +143,9 @@ impl Committer {
 
     /// Writes a group, and tells the judge and then the agents. Nothing when the disk failed until it was told to give up.
     pub(super) fn commit(&mut self, work: Vec<Work>) -> Option<()> {
+        if work.is_empty() {
+            return Some(());
+        }
         let mut group = self.write(work)?;
         for input in group.judge_inputs() {
             // Without a judge the store still fills; a start recovers what the judge missed.

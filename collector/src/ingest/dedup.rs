@@ -1,7 +1,8 @@
 //! Is this slot of this target, seen by this agent, stored already?
 //!
 //! ```text
-//!   (slot length, slot / 512) -> chunk      a stretch of time: 85 minutes of slots of 10 s
+//!   (slot length, slot / 512) -> chunk      a stretch of time: 85 minutes of slots of 10 s; of longer slots fewer than 512,
+//!                                           so that no stretch of now reaches into hours that are sealed
 //!     agent -> targets -> 512 bits          first attempts: 64 bytes a series, one line of the processor's cache
 //!           -> set of (target, slot, n)     retries, which are few
 //! ```
@@ -14,14 +15,39 @@
 
 use std::collections::{HashMap, HashSet};
 
-use uitwijk_model::{AgentId, Slot, SlotLength, WallTime};
+use uitwijk_model::{AgentId, Millis, Slot, SlotLength, WallTime};
 
 use crate::plans::{Plans, TargetNumber};
 use crate::store::{Store, StoreError};
 
-/// Slots of a chunk: 2 to the power of this.
+/// Slots of a chunk: 2 to the power of this, at most.
 const CHUNK_BITS: u32 = 9;
 const WORDS: usize = (1 << CHUNK_BITS) / 64;
+/// No chunk is longer than this, or than a slot: 512 slots of 10 s.
+const CHUNK_MAX: Millis = Millis::from_secs(5120);
+
+/// Slots of a chunk of slots of a length: 2 to the power of this.
+fn bits_of(length: SlotLength) -> u32 {
+    (CHUNK_MAX.0 / length.millis().0.max(1)).max(1).ilog2().min(CHUNK_BITS)
+}
+
+/// The chunk that a slot is in. Slots beside each other are mostly in one, and it is quicker to see that than to find it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) id: ChunkId,
+    bits: u32,
+}
+
+impl Stretch {
+    pub(super) fn of(length: SlotLength, slot: Slot) -> Self {
+        let bits = bits_of(length);
+        Self { id: (length, slot.0 >> bits), bits }
+    }
+
+    pub(super) fn covers(self, length: SlotLength, slot: Slot) -> bool {
+        self.id == (length, slot.0 >> self.bits)
+    }
+}
 
 /// A stretch of slots.
 pub(super) type ChunkId = (SlotLength, i64);
@@ -118,13 +144,16 @@ impl Dedup {
 
     /// The chunks of slots that are not in memory, each once.
     pub(super) fn missing(&self, slots: impl Iterator<Item = (SlotLength, Slot)>) -> Vec<ChunkId> {
-        let (mut before, mut missing) = (None, Vec::new());
+        let (mut before, mut missing): (Option<Stretch>, _) = (None, Vec::new());
         for (length, slot) in slots {
-            let id = (length, slot.0 >> CHUNK_BITS);
-            if before != Some(id) && !self.chunks.contains_key(&id) && !missing.contains(&id) {
-                missing.push(id);
+            if before.is_some_and(|stretch| stretch.covers(length, slot)) {
+                continue;
             }
-            before = Some(id);
+            let stretch = Stretch::of(length, slot);
+            if !self.chunks.contains_key(&stretch.id) && !missing.contains(&stretch.id) {
+                missing.push(stretch.id);
+            }
+            before = Some(stretch);
         }
         missing
     }
@@ -138,13 +167,13 @@ impl Dedup {
 
     /// The slots of an agent around a slot. The chunk must have been loaded.
     pub(super) fn series(&mut self, agent: &AgentId, length: SlotLength, slot: Slot) -> AgentSlots<'_> {
-        let id = (length, slot.0 >> CHUNK_BITS);
-        let chunk = self.chunks.entry(id).or_default();
+        let stretch = Stretch::of(length, slot);
+        let chunk = self.chunks.entry(stretch.id).or_default();
         chunk.touched = self.group;
         if !chunk.agents.contains_key(agent) {
             chunk.agents.insert(agent.clone(), Series::default());
         }
-        AgentSlots { id, series: chunk.agents.entry(agent.clone()).or_default() }
+        AgentSlots { stretch, series: chunk.agents.entry(agent.clone()).or_default() }
     }
 
     /// A group is done. What takes too much memory goes, what this group touched stays.
@@ -167,14 +196,14 @@ impl Dedup {
 
 /// The slots of one agent in one chunk.
 pub(super) struct AgentSlots<'a> {
-    id: ChunkId,
+    stretch: Stretch,
     series: &'a mut Series,
 }
 
 impl AgentSlots<'_> {
     /// Whether a slot belongs here.
     pub(super) fn covers(&self, length: SlotLength, slot: Slot) -> bool {
-        self.id == (length, slot.0 >> CHUNK_BITS)
+        self.stretch.covers(length, slot)
     }
 
     /// Takes the slot; `false` when it is taken.
@@ -185,7 +214,7 @@ impl AgentSlots<'_> {
 
 /// From when to when a chunk is.
 pub(super) fn range_of((length, number): ChunkId) -> (WallTime, WallTime) {
-    let start = |number: i64| length.start_of(Slot(number.saturating_mul(1 << CHUNK_BITS)));
+    let start = |number: i64| length.start_of(Slot(number.saturating_mul(1 << bits_of(length))));
     (start(number), start(number.saturating_add(1)))
 }
 
@@ -194,13 +223,13 @@ pub(super) fn range_of((length, number): ChunkId) -> (WallTime, WallTime) {
 /// # Errors
 /// When it cannot be read.
 pub(super) fn read_back(store: &Store, plans: &Plans, id: ChunkId) -> Result<Chunk, StoreError> {
-    let ((from, to), (_, number)) = (range_of(id), id);
+    let ((from, to), stretch) = (range_of(id), Stretch { id, bits: bits_of(id.0) });
     let mut chunk = Chunk::default();
     let mut numbers: HashMap<String, TargetNumber> = HashMap::new();
     for part in store.records(from, to) {
         let taken = part.and_then(|part| {
             part.each_key(|key| {
-                if from <= key.scheduled && key.scheduled < to && key.slot.0 >> CHUNK_BITS == number {
+                if from <= key.scheduled && key.scheduled < to && stretch.covers(id.0, key.slot) {
                     let target = number_of(&mut numbers, plans, key.target);
                     chunk.series_of(key.agent).map(|series| series.take(target, key.slot, key.attempt));
                 }

@@ -14,12 +14,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::sync::watch;
+use uitwijk_model::{Millis, Slot, SlotLength};
 
 use super::world::{Agent, PATIENCE, World, limits, peer};
 use crate::ingest::IngestLimits;
+use crate::ingest::dedup::{Stretch, range_of};
 use crate::store::tests::sealing::{remove_covered, seal_all};
-use crate::store::{MemoryStore, Objects, Store};
-use crate::testing::{batch, row, slot_now, vantage};
+use crate::store::{Goes, MemoryStore, Objects, Store};
+use crate::testing::{NOW, batch, row, slot_now, vantage};
 
 /// How the bucket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +154,37 @@ async fn rows_of_an_hour_that_is_far_away_wait_and_no_others_do() {
 }
 
 #[tokio::test]
+async fn a_row_whose_hour_went_while_it_waited_is_too_old() {
+    let (world, bucket) = world(limits()).await;
+    bucket.send_replace(Bucket::Hangs);
+    let mut late = world.agent(6).await;
+    // The first is stored already, and what is known of that goes with its hour.
+    late.batch(batch(6, 1, &[row("control:ctl-0", old(3), 0, 1), row("control:ctl-0", slot_now(), 0, 1)])).await;
+    until_aside(&world, 2).await;
+    for sealed in world.store.sealed_hours() {
+        world.store.drop_hour(sealed.hour, Goes::Measurements).unwrap();
+    }
+    bucket.send_replace(Bucket::Answers);
+    late.acknowledged(6, 3).await;
+    assert_eq!((world.refused("past"), world.metrics.rows_stored.get(), world.stored().len()), (1, 1, 1));
+}
+
+#[test]
+fn no_stretch_of_slots_is_longer_than_its_bits_or_than_what_is_not_sealed_yet() {
+    for millis in [100, 1000, 7000, 10_000, 30_000, 60_000, 600_000, 3_600_000] {
+        let length = SlotLength::new(Millis(millis)).unwrap();
+        let slot = Slot(NOW.as_micros() / 1000 / i64::try_from(millis).unwrap());
+        let stretch = Stretch::of(length, slot);
+        let (from, to) = range_of(stretch.id);
+        let span = to.micros_since(from) / 1000;
+        assert!(span <= 5_120_000 && span / i64::try_from(millis).unwrap() <= 512, "{millis}: {span}");
+        let first = Slot(from.as_micros() / 1000 / i64::try_from(millis).unwrap());
+        assert!(stretch.covers(length, first) && stretch.covers(length, slot));
+        assert!(!stretch.covers(length, Slot(first.0 - 1)), "{millis}");
+    }
+}
+
+#[tokio::test]
 async fn an_agent_that_comes_back_is_answered_once_the_hour_is_there() {
     let (world, bucket) = world(limits()).await;
     bucket.send_replace(Bucket::Hangs);
@@ -169,7 +202,7 @@ async fn an_agent_that_comes_back_is_answered_once_the_hour_is_there() {
 
 #[tokio::test]
 async fn no_more_wait_than_there_is_room_for() {
-    // Four groups of one row.
+    // Of four groups of ten rows.
     let (world, bucket) = world(IngestLimits { group_rows_max: 10, ..limits() }).await;
     bucket.send_replace(Bucket::Hangs);
     let mut late = world.agent(6).await;

@@ -1,6 +1,6 @@
 //! Which files of a bucket lie on this disk as well?
 //!
-//! Whoever takes in a late row asks first what is stored of its hour, and a bucket that does not answer would hold up everybody. So
+//! Whoever takes in a late row asks first what is stored of its hour, and with a bucket that does not answer the row would wait. So
 //! the newest files are kept here too, as they were put there: they never change. A copy is a help and no promise: one
 //! that cannot be made, cannot be read or is not what was put there is told and taken away, and the bucket is asked.
 //!
