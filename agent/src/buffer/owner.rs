@@ -28,7 +28,7 @@ use super::state::encode_boot;
 use super::store::StoreError;
 
 /// Records that one commit removes at most, so that new measurements never wait long.
-const REMOVALS_MAX: usize = 4096;
+const REMOVALS_MAX: usize = 512;
 /// Cursors that moved are written at least so often.
 const ACKNOWLEDGED_WAIT: Duration = Duration::from_millis(500);
 /// So often the file `books` is brought up to date, when it has to be.

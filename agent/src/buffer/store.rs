@@ -17,13 +17,17 @@ use std::time::Duration;
 
 use super::directory::sync_names;
 use super::options::Faults;
+use super::record::RECORD_BYTES_MAX;
 use super::segments::{self, Marks, SEGMENT_BYTES};
 
 /// One access for so many bytes keeps what piles up at 16,384 times as much.
 const STIR_BYTES: usize = 256;
-/// A sync at least so often, so that less than one segment of the log waits for it. Ten changes of a page write it anew, up to 17
-/// records, and one more that lies in a segment with little left in it: that is about four and a half times what is put in or removed.
-const UNSYNCED_BYTES_MAX: usize = SEGMENT_BYTES / 8;
+/// A sync at least so often, so that less than one segment of the log waits for it.
+const UNSYNCED_BYTES_MAX: usize = SEGMENT_BYTES / 4 * 3;
+/// What a change takes of the log, in its own length: itself, and its share of the pages that are split or written anew for it.
+const SHARE_OF_PAGES: usize = 3;
+/// And in the length of the largest record: nine changes have sled move two pages, whichever, of up to twenty records.
+const SHARE_OF_MOVES: usize = 5;
 /// What an entry takes beside its value.
 const ENTRY_BYTES: usize = 64;
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
@@ -56,8 +60,10 @@ pub(super) struct Store {
     meta: sled::Tree,
     data: File,
     marks: Marks,
-    /// What was put into the store since the last sync.
+    /// What the log has grown since the last sync, at most.
     unsynced: Cell<usize>,
+    /// The largest record that may be in the store.
+    largest: Cell<usize>,
     path: PathBuf,
     faults: Arc<Faults>,
 }
@@ -105,7 +111,8 @@ impl Store {
         })?;
         let data = File::options().read(true).write(true).open(data)?;
         let (marks, unsynced) = (Marks::default(), Cell::new(0));
-        let store = Self { db, meta, data, marks, unsynced, path: path.to_owned(), faults: faults.clone() };
+        let largest = Cell::new(if db.is_empty() { 0 } else { RECORD_BYTES_MAX });
+        let store = Self { db, meta, data, marks, unsynced, largest, path: path.to_owned(), faults: faults.clone() };
         store.sync()?;
         sync_names(path)?;
         Ok(store)
@@ -119,12 +126,14 @@ impl Store {
             self.stir(key, record.len())?;
             Ok(old.map(|old| old.len()))
         })?;
+        self.largest.set(self.largest.get().max(record.len()));
         self.count(record.len())?;
         Ok(old)
     }
 
     fn count(&self, bytes: usize) -> Result<(), StoreError> {
-        self.unsynced.update(|unsynced| unsynced + bytes + ENTRY_BYTES);
+        let log = (bytes + ENTRY_BYTES) * SHARE_OF_PAGES + self.largest.get() * SHARE_OF_MOVES;
+        self.unsynced.update(|unsynced| unsynced + log);
         if self.unsynced.get() < UNSYNCED_BYTES_MAX { Ok(()) } else { self.sync() }
     }
 

@@ -26,7 +26,7 @@ use super::work::{IncomingBatch, Work};
 use crate::plans::Plans;
 use crate::store::{Store, StoreError};
 
-/// Stretches that are asked for at a time. One that never comes keeps its place, so there are more than are ever needed at once.
+/// Stretches that are asked for at a time. One that never comes keeps its place.
 const LOADS_MAX: usize = 32;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -82,11 +82,7 @@ impl Aside {
         ready
     }
 
-    fn sort(&mut self, mut batch: IncomingBatch, dedup: &Dedup, ready: &mut Vec<Work>) {
-        // Hours may have gone since it came, and with them what is known of their rows.
-        if let Some(checked) = &mut batch.checked {
-            checked.refuse_before(self.store.dropped_through(), batch.first_sequence);
-        }
+    fn sort(&mut self, batch: IncomingBatch, dedup: &Dedup, ready: &mut Vec<Work>) {
         let missing = dedup.missing(batch.checked.iter().flat_map(Checked::slots));
         let far: Vec<ChunkId> = missing.into_iter().filter(|id| self.is_far(*id)).collect();
         if far.is_empty() {

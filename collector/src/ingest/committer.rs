@@ -113,12 +113,22 @@ impl Committer {
     fn ready(&mut self, aside: &mut Aside, work: Vec<Work>) -> Option<Vec<Work>> {
         let mut work = aside.admit(work, &mut self.state.dedup);
         self.until_it_works(|this| {
-            let loaded = load_chunks(&mut this.state, &this.plans, &work);
-            if loaded.is_err() {
+            while let Err(error) = load_chunks(&mut this.state, &this.plans, &work) {
+                let before = work.len();
                 work = aside.admit(std::mem::take(&mut work), &mut this.state.dedup);
+                if work.len() == before {
+                    return Err(error);
+                }
             }
-            loaded
+            Ok(())
         })?;
+        // Hours may have gone since their rows came, and with them what is known of those.
+        let earliest = self.store.dropped_through();
+        for work in &mut work {
+            let Work::Batch(batch) = work else { continue };
+            let first = batch.first_sequence;
+            batch.checked.iter_mut().for_each(|checked| checked.refuse_before(earliest, first));
+        }
         Some(work)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   (slot length, slot / 512) -> chunk      a stretch of time: 85 minutes of slots of 10 s; of longer slots fewer than 512,
-//!                                           so that no stretch of now reaches into hours that are sealed
+//!                                           so that none of now reaches into hours that are sealed after two hours
 //!     agent -> targets -> 512 bits          first attempts: 64 bytes a series, one line of the processor's cache
 //!           -> set of (target, slot, n)     retries, which are few
 //! ```
@@ -158,11 +158,11 @@ impl Dedup {
         missing
     }
 
-    /// Puts a chunk that was read back into memory. Nothing of it may have been taken since it was read.
+    /// Puts a chunk that was read back into memory, if there is none: that one knows more.
     pub(super) fn insert(&mut self, id: ChunkId, mut chunk: Chunk) {
         self.loads += 1;
         chunk.touched = self.group;
-        self.chunks.insert(id, chunk);
+        self.chunks.entry(id).or_insert(chunk);
     }
 
     /// The slots of an agent around a slot. The chunk must have been loaded.

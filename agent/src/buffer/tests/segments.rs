@@ -123,6 +123,41 @@ fn a_backlog_that_drains_is_synced_in_between_and_nobody_else_writes() {
     assert_eq!(fs::read_dir(dir.path().join("store/blobs")).unwrap().count(), 0, "every page is in the log");
 }
 
+/// The pages that sled moves to tidy up are large, and what has it move them is small.
+#[test]
+fn small_changes_beside_large_records_are_synced_in_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = |key: u64| record(key)[..300].to_vec();
+    let store = open(dir.path());
+    for key in 1..=2000 {
+        store.insert(key, &small(key)).unwrap();
+    }
+    // Half of the large ones go again, so that there is something to tidy up.
+    for key in 2001..=5000 {
+        store.insert(key, &record(key)).unwrap();
+    }
+    for key in (2001..=5000).filter(|key| key % 17 < 9) {
+        store.remove(key).unwrap();
+    }
+    store.sync().unwrap();
+    drop(store);
+    let store = open(dir.path());
+    let newest = || segments(dir.path()).iter().rfind(|segment| segment.is_marked()).unwrap().at;
+    let (begun, mut last) = (newest(), newest());
+    for key in 1..=2000_u64 {
+        store.remove(key).unwrap();
+        store.put_meta(&[b"boot/".as_slice(), &(key % 500).to_be_bytes()].concat(), &[7; 100]).unwrap();
+        let now = newest();
+        assert!(
+            now - last <= SEGMENT_BYTES as i64,
+            "{} segments at once after {key}",
+            (now - last) / SEGMENT_BYTES as i64
+        );
+        last = now;
+    }
+    assert!(last - begun > 3 * SEGMENT_BYTES as i64, "{}", (last - begun) / SEGMENT_BYTES as i64);
+}
+
 /// A start makes a snapshot and zeroes the segments that are free, the one before the newest among them.
 #[test]
 fn a_start_whose_snapshot_is_lost_leaves_everything() {
