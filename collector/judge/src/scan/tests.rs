@@ -188,9 +188,10 @@ fn judged_as_they_come(world: &World) -> (u64, u64) {
             assert_eq!((scan.slots.get(slot, &mut a), &a), (Some(at_once), &b), "what is remembered of {slot}");
         }
     }
-    let (newest, apart) = (scan.checkpoints[scan.checkpoints.len() - 1].state.next, super::every(&topology));
-    // Where many slots say nothing none is made at once; so of one and the other other ones may be the newest.
-    for b in whole.checkpoints.iter().filter(|b| super::stays(b.state.next, newest, apart, world.close)) {
+    let apart = super::every(&topology);
+    // Where many slots say nothing none is made at once. Slot by slot some were, perhaps up to the end, and those that were
+    // too close beside such a one went, though the slots were skipped when they were judged again.
+    for b in whole.checkpoints.iter().filter(|b| super::stays(b.state.next, end, apart, world.close)) {
         let a = scan.checkpoints.iter().find(|a| a.state.next == b.state.next);
         assert!(a == Some(b), "the checkpoint at {}", b.state.next);
     }
@@ -235,4 +236,14 @@ fn a_quiet_day_that_is_late_is_not_judged_again_slot_by_slot() {
     let (as_they_come, at_once) = judged_as_they_come(&world);
     let again = as_they_come - at_once;
     assert!((31..=97).contains(&again), "{again} slots were judged again");
+}
+
+/// After the last slots that anybody spoke of, slot by slot, and then once more from before them.
+#[test]
+fn what_went_while_nobody_spoke_need_not_come_back() {
+    let troubles =
+        vec![(FIRST + 289, FIRST + 290, Trouble::Agent(3, true)), (FIRST + 785, FIRST + 887, Trouble::Slower(6))];
+    let late = [(882, 891, 7, 1400), (629, 647, 4, 800), (315, 322, 2, 800), (154, 167, 8, 400)];
+    let late = late.map(|(from, to, share, comes)| (FIRST + from, FIRST + to, share, FIRST + comes)).to_vec();
+    judged_as_they_come(&World { seed: 241_936_628_347_279_521, troubles, lead: None, late, step: 1, close: 3 });
 }
