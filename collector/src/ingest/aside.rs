@@ -33,13 +33,13 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Batches that wait.
 pub(super) struct Aside {
-    pub(super) store: Store,
-    pub(super) plans: Arc<Plans>,
+    store: Store,
+    plans: Arc<Plans>,
     /// Where what was read comes back. Weak: when nobody else sends any more, nobody waits.
-    pub(super) queue: mpsc::WeakSender<Work>,
-    pub(super) rows_max: usize,
-    pub(super) give_up: CancellationToken,
-    pub(super) metrics: IngestMetrics,
+    queue: mpsc::WeakSender<Work>,
+    rows_max: usize,
+    give_up: CancellationToken,
+    metrics: IngestMetrics,
     waiting: Vec<IncomingBatch>,
     loading: HashSet<ChunkId>,
 }
@@ -161,7 +161,7 @@ impl Loader {
         if pause == RETRY_FIRST {
             let (from, to) = range_of(self.id);
             tracing::error!(%error, %from, %to,
-                "measurements of sealed hours wait, not acknowledged, until the files of those hours can be read");
+                "measurements of sealed hours wait, not acknowledged, until the files of those hours can be read: is the bucket of cold.url there?");
         }
     }
 
