@@ -1,11 +1,7 @@
 //! Which judge gets which measurement, and whose turn is it?
 //!
-//! A judge is asked when a slot and its grace are over, which it names itself, and when something arrives that changes what
-//! was judged already. The second kind waits for a rest of a hundred times what the last answers of this kind took, those of all judges
-//! together, so that hours of late records cost a hundredth of the thread and not all of it. A judge whose slot ends meanwhile goes
-//! on ahead of what changed long before, and goes back only when it has something to say: that rests on all that it was told.
-//! What changed shortly before it must take in at once; then it waits for as long as the last answers took, so that half of the
-//! thread is left to take in what comes.
+//! One judge for each service of a plan, and for each target the judges whose verdicts rest on it. When a judge may be asked
+//! says `pace.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,6 +12,7 @@ use uitwijk_model::{
 };
 
 use super::Timeline;
+use super::pace::{Back, Pace, Times};
 use crate::store::{Sample, Samples, Targets};
 use crate::switches::HeardSwitch;
 
@@ -32,75 +29,7 @@ pub(crate) struct Bench {
     /// Of each seat. They stand by themselves because they are looked through whenever something arrives.
     times: Vec<Times>,
     routes: Routes,
-    /// From when on what changed may be judged again.
-    rested: Rested,
-    spent: Spent,
-}
-
-/// From when on a judge may go back.
-#[derive(Debug, Clone, Copy)]
-struct Rested {
-    /// At the end of a slot, to what changed shortly before.
-    at_slots: WallTime,
-    /// To whatever changed.
-    to_all: WallTime,
-}
-
-impl Rested {
-    const ALWAYS: Self = Self { at_slots: WallTime::from_micros(i64::MIN), to_all: WallTime::from_micros(i64::MIN) };
-
-    /// Going back took so long until now: at all, and to whatever changed.
-    fn after(self, now: WallTime, spent: Spent) -> Self {
-        let millis = |spent: Elapsed| Millis(spent.as_micros() / 1000);
-        let to_all = Millis((spent.to_all.as_micros() * REST_FACTOR / 1000).clamp(REST_MIN.0, REST_MAX.0));
-        let to_all = now.plus(to_all.max(millis(spent.to_all)));
-        let goes_on = spent.to_all == Elapsed::default();
-        Self { at_slots: now.plus(millis(spent.at_all)), to_all: if goes_on { self.to_all } else { to_all } }
-    }
-
-    /// A clock that was set back must not put off what was to be later.
-    fn is_void(self, now: WallTime) -> bool {
-        self.at_slots.max(self.to_all) > now.plus(REST_MAX).plus(REST_MAX)
-    }
-}
-
-/// What going back took since the last rest.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    at_all: Elapsed,
-    to_all: Elapsed,
-}
-
-/// How far a judge went back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Back {
-    /// Not at all.
-    Not,
-    /// To what changed shortly before, and to all when it had something to say.
-    Near,
-    /// To whatever changed.
-    All,
-}
-
-/// When a judge was and will be asked.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    /// When it was last asked; absent before the first time.
-    asked: Option<WallTime>,
-    /// When it wants to be asked, if nothing changes before.
-    due: WallTime,
-    /// When something arrived that changes what was judged.
-    changed: Option<WallTime>,
-}
-
-impl Times {
-    const NEW: Self = Self { asked: None, due: WallTime::from_micros(i64::MIN), changed: None };
-
-    /// When it should be asked next. Nothing waits for longer than the longest rest to be judged again.
-    fn wants(&self, rested: Rested) -> WallTime {
-        let Some(changed) = self.changed else { return self.due };
-        self.due.max(rested.at_slots).min(rested.to_all).min(changed.plus(REST_MAX))
-    }
+    pace: Pace,
 }
 
 /// One judge.
@@ -115,13 +44,6 @@ struct Seat {
     /// Its part of the memory that all may take.
     part: usize,
 }
-
-/// Shortest wait between two answers about changed slots.
-const REST_MIN: Millis = Millis(20);
-/// How much longer it is than those answers took.
-const REST_FACTOR: u64 = 100;
-/// No such wait is longer.
-const REST_MAX: Millis = Millis(300_000);
 
 /// What one judge said in one turn.
 #[derive(Debug)]
@@ -176,15 +98,11 @@ impl Seat {
 
     /// Something arrived that changes a slot, which may have been judged already.
     fn change(&self, times: &mut Times, slot: i64, arrived: WallTime) {
-        let settled = self.slot.start_of(Slot(slot).plus(1)).plus(self.grace);
-        if times.asked.is_some_and(|asked| settled <= asked) {
-            times.changed.get_or_insert(arrived);
-        }
+        times.change(self.slot.start_of(Slot(slot).plus(1)).plus(self.grace), arrived);
     }
 
-    fn advance(&mut self, times: &mut Times, now: WallTime, rested: Rested) -> Turn {
-        let knowable = if times.due <= now { times.due } else { times.changed.unwrap_or(now) };
-        let to_all = rested.to_all.min(times.changed.map_or(rested.to_all, |changed| changed.plus(REST_MAX))) <= now;
+    fn advance(&mut self, times: &mut Times, now: WallTime, to_all: bool) -> Turn {
+        let knowable = times.knowable(now);
         let before = self.judge.counters().again;
         let revisions = if to_all { self.judge.advance(now) } else { self.judge.advance_ahead(now) };
         let back = match (self.judge.counters().again > before, to_all) {
@@ -192,9 +110,7 @@ impl Seat {
             (true, false) => Back::Near,
             (true, true) => Back::All,
         };
-        times.changed = times.changed.filter(|_| self.judge.is_behind());
-        times.asked = Some(now);
-        times.due = self.judge.next_wakeup(now);
+        times.answered(now, self.judge.next_wakeup(now), self.judge.is_behind());
         let crowded = self.judge.counters().crowded;
         let crowded = crowded.saturating_sub(std::mem::replace(&mut self.crowded, crowded));
         Turn { knowable, revisions, back, crowded }
@@ -310,9 +226,8 @@ impl Bench {
 
     /// Judges by other policies than the plan's.
     pub(crate) fn under(plan: &Plan, overrides: PolicyOverrides, bytes_max: usize) -> Self {
-        let (seats, times, routes, rested) = (Vec::new(), Vec::new(), Routes::default(), Rested::ALWAYS);
-        let spent = Spent::default();
-        let mut bench = Self { overrides, bytes_max, is_full: true, seats, times, routes, rested, spent };
+        let (seats, times, routes, pace) = (Vec::new(), Vec::new(), Routes::default(), Pace::default());
+        let mut bench = Self { overrides, bytes_max, is_full: true, seats, times, routes, pace };
         bench.set_plan(plan);
         bench
     }
@@ -350,9 +265,8 @@ impl Bench {
         let mut new = BTreeSet::new();
         let versioned = (plan, &plan.version());
         for service in plan.services.keys() {
-            let at_once = |times| Times { due: Times::NEW.due, ..times };
             let kept = old.remove(service);
-            let kept = kept.and_then(|(seat, t)| Some((seat.set_plan(versioned, &self.overrides)?, at_once(t))));
+            let kept = kept.and_then(|(seat, t)| Some((seat.set_plan(versioned, &self.overrides)?, t.at_once())));
             if kept.is_none() {
                 new.insert(service.clone());
             }
@@ -426,7 +340,7 @@ impl Bench {
         switches.iter().for_each(|heard| _ = judge.switch(&heard.switch));
         judge.take_over(&seat.judge);
         seat.judge = judge;
-        times.changed.get_or_insert(now);
+        times.changed_now(now);
         Ok(())
     }
 
@@ -439,9 +353,7 @@ impl Bench {
 
     /// The judges whose turn it is.
     pub(crate) fn ready(&self, now: WallTime) -> Vec<usize> {
-        // A clock that was set back must not silence the judge until it has caught up again.
-        let turn = |times: &Times| times.wants(self.rested) <= now || times.asked.is_some_and(|asked| asked > now);
-        self.times.iter().enumerate().filter(|(_, times)| turn(times)).map(|(i, _)| i).collect()
+        self.times.iter().enumerate().filter(|(_, times)| self.pace.is_turn(times, now)).map(|(i, _)| i).collect()
     }
 
     /// The services that are judged.
@@ -456,31 +368,20 @@ impl Bench {
 
     /// Asks one judge.
     pub(crate) fn advance(&mut self, seat: usize, now: WallTime) -> Turn {
+        let to_all = self.pace.goes_back(&self.times[seat], now);
         self.seats[seat].keep_within_part(self.is_full);
-        self.seats[seat].advance(&mut self.times[seat], now, self.rested)
+        self.seats[seat].advance(&mut self.times[seat], now, to_all)
     }
 
     /// How long an answer took.
     pub(crate) fn took(&mut self, turn: &Turn, elapsed: Elapsed) {
-        let add = |sum: &mut Elapsed| *sum = Elapsed::from_micros(sum.as_micros() + elapsed.as_micros());
-        if turn.back != Back::Not {
-            add(&mut self.spent.at_all);
-        }
-        if turn.back == Back::All {
-            add(&mut self.spent.to_all);
-        }
+        self.pace.took(turn.back, elapsed);
     }
 
     /// Everybody whose turn it was has answered: what changes from now on waits, when what changed before was judged again.
     pub(crate) fn rest(&mut self, now: WallTime) {
         self.is_full = self.bytes_waiting() > self.bytes_max;
-        let spent = std::mem::take(&mut self.spent);
-        if spent.at_all > Elapsed::default() {
-            self.rested = self.rested.after(now, spent);
-        }
-        if self.rested.is_void(now) {
-            self.rested = Rested::ALWAYS;
-        }
+        self.pace.rest(now);
     }
 
     /// Whether somebody has not judged yet what came in late.
@@ -491,7 +392,7 @@ impl Bench {
 
     /// The next moment at which it is somebody's turn; absent when nobody is judged.
     pub(crate) fn next_turn(&self) -> Option<WallTime> {
-        self.times.iter().map(|times| times.wants(self.rested)).min()
+        self.times.iter().map(|times| self.pace.wants(times)).min()
     }
 
     pub(crate) fn timeline(&self, service: &ServiceId, from: WallTime, to: WallTime) -> Option<Timeline> {

@@ -20,6 +20,7 @@ pub(crate) mod bench;
 mod board;
 mod catch_up;
 mod owner;
+mod pace;
 mod published;
 mod publisher;
 

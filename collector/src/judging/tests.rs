@@ -9,7 +9,8 @@ use uitwijk_model::measurement::{Fault, Measurement, Observer, Outcome, Phases, 
 use uitwijk_model::plan::read::read_plan;
 use uitwijk_model::{BootId, Elapsed, Region, SystemClock, TargetId, Vantage};
 
-use super::bench::{Back, Bench};
+use super::bench::Bench;
+use super::pace::Back;
 use super::*;
 use crate::store::AcceptedRows;
 
