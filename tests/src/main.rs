@@ -15,6 +15,10 @@ use uitwijk_tests::load::Load;
 use uitwijk_tests::world::tls::SiteCertificate;
 use uitwijk_tests::world::{World, WorldOptions, control};
 
+/// The same as in the binaries that ship, for this one plays them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Plays and measures a whole fleet on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "uitwijk-fleet", version, max_term_width = 80)]
