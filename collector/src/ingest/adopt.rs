@@ -15,7 +15,7 @@ use uitwijk_proto::columns::{self, Limits, ROWS_MAX, Rows};
 use uitwijk_proto::v1;
 
 use super::books::{AgentBooks, AllBooks};
-use super::check::{self, Checked};
+use super::check;
 use super::dedup::Dedup;
 use super::group::State;
 use super::limits::IngestLimits;
@@ -141,7 +141,7 @@ impl Adopting {
     fn commit(&mut self, work: Vec<Work>) -> Result<(), StoreError> {
         for work in &work {
             let Work::Batch(batch) = work else { continue };
-            self.state.dedup.load(&self.plans, batch.checked.iter().flat_map(Checked::slots))?;
+            self.state.dedup.load(&self.plans, batch.checked.iter().flat_map(|checked| &checked.stretches))?;
         }
         let mut group = self.state.apply(work);
         let refused = group.acknowledgements.iter().fold(Refused::default(), |mut all, (_, _, refused)| {

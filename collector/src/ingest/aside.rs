@@ -19,7 +19,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::check::Checked;
 use super::dedup::{Chunk, ChunkId, Dedup, range_of, read_back};
 use super::metrics::IngestMetrics;
 use super::work::{IncomingBatch, Work};
@@ -83,7 +82,7 @@ impl Aside {
     }
 
     fn sort(&mut self, batch: IncomingBatch, dedup: &Dedup, ready: &mut Vec<Work>) {
-        let missing = dedup.missing(batch.checked.iter().flat_map(Checked::slots));
+        let missing = dedup.missing(batch.checked.iter().flat_map(|checked| &checked.stretches));
         let far: Vec<ChunkId> = missing.into_iter().filter(|id| self.is_far(*id)).collect();
         if far.is_empty() {
             ready.push(Work::Batch(Box::new(batch)));

@@ -9,6 +9,7 @@ use uitwijk_model::{Sequence, Slot, SlotLength, WallTime};
 use uitwijk_proto::columns::{RowView, Rows};
 use uitwijk_proto::v1::{self, RefusalReason};
 
+use super::dedup::Stretch;
 use super::limits::IngestLimits;
 use super::order::Order;
 use crate::plans::{Known, Plans, TargetNumber};
@@ -30,6 +31,8 @@ pub(super) struct Checked {
     pub(super) keys: Vec<Key>,
     /// In order of row.
     pub(super) bad: Vec<(u16, RefusalReason)>,
+    /// Where their slots lie, each at least once.
+    pub(super) stretches: Vec<Stretch>,
     /// What the good ones name.
     pub(super) names: Arc<Names>,
 }
@@ -48,11 +51,17 @@ impl Checked {
         let mut stays = self.good.iter().map(|row| !went(row)).collect::<Vec<_>>().into_iter();
         self.keys.retain(|_| stays.next().unwrap_or(true));
         self.good.retain(|row| !went(row));
+        self.stretches.clear();
+        for (key, row) in self.keys.iter().zip(&self.good) {
+            stretch(&mut self.stretches, key.slot_length, row.slot);
+        }
     }
+}
 
-    /// The slots of the rows that may be stored.
-    pub(super) fn slots(&self) -> impl Iterator<Item = (SlotLength, Slot)> + '_ {
-        self.keys.iter().zip(&self.good).map(|(key, sample)| (key.slot_length, sample.slot))
+/// Adds where a slot lies. Those that follow each other mostly lie together.
+fn stretch(all: &mut Vec<Stretch>, length: SlotLength, slot: Slot) {
+    if !all.last().is_some_and(|last| last.covers(length, slot)) {
+        all.push(Stretch::of(length, slot));
     }
 }
 
@@ -86,6 +95,7 @@ pub(super) fn rows(rows: &Rows, order: &mut Order, plans: &Plans, times: &Times,
         });
         match good {
             Ok((key, sample)) => {
+                stretch(&mut checked.stretches, key.slot_length, sample.slot);
                 checked.keys.push(key);
                 checked.good.push(sample);
             }

@@ -126,34 +126,29 @@ impl Dedup {
         Self { store, chunks: HashMap::new(), group: 0, bytes_max, loads: 0 }
     }
 
-    /// Makes sure that the chunks of slots are in memory.
+    /// Makes sure that the chunks of some stretches are in memory.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) fn load(
+    pub(super) fn load<'a>(
         &mut self,
         plans: &Plans,
-        slots: impl Iterator<Item = (SlotLength, Slot)>,
+        stretches: impl IntoIterator<Item = &'a Stretch>,
     ) -> Result<(), StoreError> {
-        for id in self.missing(slots) {
+        for id in self.missing(stretches) {
             let chunk = read_back(&self.store, plans, id)?;
             self.insert(id, chunk);
         }
         Ok(())
     }
 
-    /// The chunks of slots that are not in memory, each once.
-    pub(super) fn missing(&self, slots: impl Iterator<Item = (SlotLength, Slot)>) -> Vec<ChunkId> {
-        let (mut before, mut missing): (Option<Stretch>, _) = (None, Vec::new());
-        for (length, slot) in slots {
-            if before.is_some_and(|stretch| stretch.covers(length, slot)) {
-                continue;
+    /// The chunks of some stretches that are not in memory, each once.
+    pub(super) fn missing<'a>(&self, stretches: impl IntoIterator<Item = &'a Stretch>) -> Vec<ChunkId> {
+        let mut missing = Vec::new();
+        for &Stretch { id, .. } in stretches {
+            if !self.chunks.contains_key(&id) && !missing.contains(&id) {
+                missing.push(id);
             }
-            let stretch = Stretch::of(length, slot);
-            if !self.chunks.contains_key(&stretch.id) && !missing.contains(&stretch.id) {
-                missing.push(stretch.id);
-            }
-            before = Some(stretch);
         }
         missing
     }

@@ -71,8 +71,8 @@ fn check(delivered: &[(u64, u64, u64)], lost: &[(u64, u64, u64)], page: usize, t
     let (judge, _judged) = mpsc::channel(10_000);
     let mut ours = committer(store.clone(), judge, 1 << 20);
     for &(boot, first, count) in delivered {
-        let work = incoming(&peer, &ours.plans, boot, first, count);
-        ours.commit(vec![work]).unwrap();
+        let work = vec![incoming(&peer, &ours.plans, boot, first, count)];
+        ours.load(&work).and_then(|()| ours.commit(work)).unwrap();
     }
     for &(boot, first_sequence, count) in lost {
         let (peer, boot, reason) = (peer.clone(), BootId(boot), LossReason::Forgotten);

@@ -1,9 +1,10 @@
-//! What happens while the disk fails?
+//! How often is the disk asked to sync, and what happens while it fails?
 
 use std::time::Duration;
 
 use super::world::{PATIENCE, World};
 use crate::ingest::HEALTH_CONDITION;
+use crate::ingest::committer::APART;
 use crate::store::Failing;
 use crate::testing::{batch, row, slot_now};
 
@@ -33,6 +34,23 @@ async fn nothing_is_acknowledged_or_judged_before_the_disk_has_it() {
         assert!(world.health.is_ready());
         assert_eq!((world.judged().len(), world.stored().len()), (1, 1), "{failing:?}");
     }
+}
+
+#[tokio::test]
+async fn a_quick_disk_is_not_asked_for_a_sync_for_each_message() {
+    let world = World::new();
+    let mut agent = world.agent(5).await;
+    let (begun, before) = (std::time::Instant::now(), world.hot.writes());
+    for sequence in 1..=40 {
+        let at = slot_now() - i64::try_from(sequence).unwrap();
+        agent.batch(batch(5, sequence, &[row("control:ctl-0", at, 0, 1)])).await;
+        agent.acknowledged(5, sequence + 1).await;
+    }
+    // The first waits for nothing.
+    let most = begun.elapsed().as_micros() / APART.as_micros() + 2;
+    let asked = world.hot.writes() - before;
+    assert!(u128::from(asked) <= most, "{asked} syncs where {most} may be");
+    assert_eq!(world.stored().len(), 40);
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ fn check(steps: &[Step], dedup_bytes_max: usize) -> Result<(), TestCaseError> {
             }
             Step::Commit => {
                 let (work, sent): (Vec<Work>, Vec<Step>) = waiting.drain(..).unzip();
-                prop_assert!(committer_now.commit(work).is_some());
+                prop_assert!(committer_now.load(&work).and_then(|()| committer_now.commit(work)).is_some());
                 for step in sent {
                     match step {
                         Step::Send { boot, first, count } => model.send(boot, first, count),
