@@ -80,6 +80,14 @@ fn partner(scene: &Scene<'_>) -> bool {
 
 /// A vantage with a vote cannot reach something of the service that the others can.
 fn path_fault(scene: &Scene<'_>) -> bool {
+    if scene.hard.is_clean() {
+        debug_assert!(!path_fault_anywhere(scene), "nobody fails, and somebody cannot reach something");
+        return false;
+    }
+    path_fault_anywhere(scene)
+}
+
+fn path_fault_anywhere(scene: &Scene<'_>) -> bool {
     let topology = scene.topology;
     let own = |role: &Role| matches!(role, Role::Entry(_) | Role::Regional(..));
     let targets = topology.targets.iter().enumerate().filter(|(_, t)| own(&t.role)).map(|(t, _)| t);
@@ -125,6 +133,9 @@ fn standby_down(scene: &Scene<'_>) -> bool {
 pub(crate) fn bad_region(scene: &Scene<'_>, region: RegionIx) -> bool {
     let policy = &scene.topology.policy;
     let (hard_share, soft_share) = (threshold(policy.hard_share), threshold(policy.soft_share));
+    if scene.hard.is_clean() && hard_share.min(soft_share) > 0 {
+        return false;
+    }
     scene.topology.endpoints.iter().filter_map(|e| e.regional[region]).any(|t| {
         let now = scene.hard.view(t).failing();
         if now >= soft_share && parted(scene, t) {

@@ -266,13 +266,21 @@ pub(crate) struct Court<'a> {
     pub(crate) window: Window<'a>,
     /// Votes per agent, in halves.
     pub(crate) weights: &'a [u32],
+    /// Nobody, with a vote or without, saw any failure or slowness, which is nearly always so.
+    is_clean: bool,
     /// What each agent loses by itself; found when it is first asked for.
     own: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Court<'a> {
     pub(crate) fn new(window: Window<'a>, weights: &'a [u32]) -> Self {
-        Self { window, weights, own: OnceCell::new() }
+        let is_clean = window.counts.iter().fold(0, |bad, count| bad | count.failed | count.slow) == 0;
+        Self { window, weights, is_clean, own: OnceCell::new() }
+    }
+
+    /// Whether nothing in the window failed or was slow: then no target fails for anybody.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.is_clean
     }
 
     fn own_loss(&self, v: AgentIx) -> u64 {

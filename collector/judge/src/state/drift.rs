@@ -16,7 +16,7 @@
 //! in 1/1024 of a doubling, means in 1/4096 of that.
 
 use crate::evidence::Cell;
-use crate::topology::{AgentIx, RegionIx, Role, Topology};
+use crate::topology::{AgentIx, RegionIx, Topology};
 
 /// Digits of a mean behind a logarithm's.
 const FINE: u32 = 12;
@@ -149,6 +149,10 @@ impl Drift {
     /// Whether an agent's sum says that a target got slower by enough.
     fn is_alarmed(&self, topology: &Topology, v: AgentIx, endpoint: Option<usize>, slot: i64) -> bool {
         let (limits, sum) = (&topology.drift, &self.sums[Self::sum_at(topology, v, endpoint)]);
+        // No limit is nothing, and nearly every sum is less than any.
+        if sum.high < DEVIATION_MIN {
+            return false;
+        }
         let sigma = (self.usual[self.usual_at(topology, v, endpoint)].deviation * 5 / 4) >> FINE;
         let (_, limit) = limits.of(sigma.max(DEVIATION_MIN));
         let fresh = slot - sum.last < topology.spans.hard_window;
@@ -229,7 +233,7 @@ impl Chorus {
 
 /// The mean over all references that answered.
 fn references(topology: &Topology, cells: &[Cell]) -> Option<i64> {
-    let controls = topology.targets.iter().zip(cells).filter(|(t, _)| matches!(t.role, Role::Control(_)));
-    let (sum, n) = controls.filter_map(|(_, c)| c.log_total()).fold((0, 0), |(sum, n), x| (sum + x, n + 1));
+    let totals = topology.controls.iter().filter_map(|&t| cells[t].log_total());
+    let (sum, n) = totals.fold((0, 0), |(sum, n), x| (sum + x, n + 1));
     (n > 0).then(|| sum / n)
 }

@@ -29,6 +29,7 @@ use crate::verdict::Cause;
 pub(crate) use alike::{Carried, Following};
 use drift::Drift;
 use reported::Reported;
+use window::Pooled;
 
 mod alike;
 mod drift;
@@ -118,7 +119,7 @@ pub(crate) struct State {
     /// Per agent: the last slot that it measured in.
     heard: Vec<i64>,
     /// What users saw slot by slot over the last soft window, weighted by trust, endpoint by endpoint.
-    pooled: VecDeque<Count>,
+    pooled: Pooled,
     /// Whether answers got slower than they used to be.
     drift: Drift,
     mode: Mode,
@@ -169,7 +170,7 @@ impl State {
             abandoned: None,
             held_until: vec![start; topology.agents.len()],
             heard: vec![start - 1; topology.agents.len()],
-            pooled: VecDeque::new(),
+            pooled: Pooled::default(),
             drift: Drift::new(topology),
             mode: Mode::Calm,
             watched: None,

@@ -164,11 +164,8 @@ impl State {
     pub(super) fn first_hint(&self, topology: &Topology) -> i64 {
         let endpoints = topology.endpoints.len().max(1);
         let rows = self.pooled.len() / endpoints;
-        let first = self.pooled.iter().enumerate().position(|(i, c)| {
-            let slot = self.next - i64::try_from(rows - i / endpoints).unwrap_or(0);
-            slot >= self.entry_since && c.failed + c.slow > 0
-        });
-        first.map_or(self.next, |i| self.next - i64::try_from(rows - i / endpoints).unwrap_or(0))
+        let slot = |i: usize| self.next - i64::try_from(rows - i / endpoints).unwrap_or(0);
+        self.pooled.first_hurt(|i| slot(i) >= self.entry_since).map_or(self.next, slot)
     }
 
     pub(super) fn sum_at(&self, slot: i64) -> u128 {

@@ -1,10 +1,51 @@
 //! What do the windows hold after this slot, and whose word counts in it?
 
+use std::collections::VecDeque;
+
 use super::{State, is_entry};
 use crate::evidence::{Cell, Evidence};
 use crate::share::Count;
 use crate::topology::{EndpointIx, Topology};
 use crate::trust::Doubt;
+
+/// What users saw slot by slot, endpoint by endpoint, the newest last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Pooled {
+    counts: VecDeque<Count>,
+    /// How many of them hold a failure or a slow answer; nearly always none.
+    hurt: usize,
+}
+
+impl Pooled {
+    fn push(&mut self, count: Count) {
+        self.hurt += usize::from(is_hurt(&count));
+        self.counts.push_back(count);
+    }
+
+    /// Forgets the oldest, so that no more than so many are left.
+    fn keep(&mut self, most: usize) {
+        while self.counts.len() > most {
+            let gone = self.counts.pop_front();
+            self.hurt -= usize::from(gone.as_ref().is_some_and(is_hurt));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The first at a place that suits, of those that hold a failure or a slow answer.
+    pub(super) fn first_hurt(&self, suits: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.hurt == 0 {
+            return None;
+        }
+        self.counts.iter().enumerate().position(|(i, count)| is_hurt(count) && suits(i))
+    }
+}
+
+const fn is_hurt(count: &Count) -> bool {
+    count.failed + count.slow > 0
+}
 
 impl State {
     /// Moves the windows on by one slot, whose row is handed in.
@@ -70,12 +111,10 @@ impl State {
                     sum.plus(one, weight);
                 }
             }
-            self.pooled.push_back(sum);
+            self.pooled.push(sum);
         }
         let keep = usize::try_from(topology.spans.soft_window).unwrap_or(usize::MAX);
-        while self.pooled.len() > keep.saturating_mul(topology.endpoints.len()) {
-            self.pooled.pop_front();
-        }
+        self.pooled.keep(keep.saturating_mul(topology.endpoints.len()));
     }
 
     /// Bad and measured per slot for some endpoints, newest first, not reaching back over a restart.
@@ -91,7 +130,7 @@ impl State {
         let slots = slots.min(now - self.entry_since + 1).max(0);
         let rows = (self.pooled.len() / endpoints.max(1)).min(usize::try_from(slots).unwrap_or(usize::MAX));
         let newest = self.pooled.len();
-        let at = |back: usize, e: EndpointIx| self.pooled[newest - (back + 1) * endpoints + e];
+        let at = |back: usize, e: EndpointIx| self.pooled.counts[newest - (back + 1) * endpoints + e];
         let all: Vec<EndpointIx> = (0..endpoints).collect();
         let bad = if bad.is_empty() { &all[..] } else { bad };
         let row = |back| {
@@ -154,6 +193,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_first_that_hurts_is_found_whatever_went(
+            hurts in proptest::collection::vec((0..4u32, 0..2u32, 0..2u32), 0..40), most in 0usize..20, from in 0usize..30,
+        ) {
+            let mut pooled = Pooled::default();
+            for (n, failed, slow) in hurts {
+                pooled.push(Count { n, failed, slow });
+                pooled.keep(most);
+            }
+            let is_one = |(i, c): (usize, &Count)| i >= from && c.failed + c.slow > 0;
+            prop_assert_eq!(pooled.first_hurt(|i| i >= from), pooled.counts.iter().enumerate().position(is_one));
+            prop_assert!(pooled.len() <= most);
+        }
+
         #[test]
         fn sliding_is_adding_and_taking_out(
             cells in proptest::collection::vec((any_cell(), any_cell(), 0u32..4, 0u32..4, 0u32..4), 1..40),
