@@ -37,7 +37,7 @@ pub struct DiskOptions {
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20, memtable_bytes: 16 << 20 }
+        Self { cache_bytes: 32 << 20, journal_bytes_max: 512 << 20, memtable_bytes: 8 << 20 }
     }
 }
 
