@@ -12,6 +12,9 @@
 //! measurements; the last points say how much that is. A slot has 100 ms at least, so six agents with 100 targets are no more than
 //! 6,000 a second; they run for ten times as long. A plan has 100,000 targets at most.
 //!
+//! What is measured begins when each target was met at least once: to learn its name and to make room for it is done once and would
+//! count for more the fewer slots there are.
+//!
 //! A machine is not the same for minutes. So the points of a line are measured in turns, and of each the median counts.
 
 use std::path::Path;
@@ -30,6 +33,9 @@ pub struct Curve {
     /// How long each point is measured; the one with 100 targets ten times as long.
     #[arg(long, default_value_t = 20)]
     pub seconds: u32,
+    /// How long each point runs before, in seconds; two of the longest slots.
+    #[arg(long, default_value_t = 20)]
+    pub warm_up: u32,
     /// How often each point is measured, in turns; odd, so that one is in the middle.
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
@@ -88,7 +94,9 @@ impl Curve {
         let begun = tokio::time::Instant::now();
         let mut stage = Stage::start(&dir, binary, shape).await?;
         let ready = begun.elapsed();
-        let f = run::live(&stage, Duration::from_secs((self.seconds * times).into()), Mix::default()).await?;
+        let (warm_up, lasting) = (self.warm_up, self.seconds * times);
+        let [warm_up, lasting] = [warm_up, lasting].map(|seconds| Duration::from_secs(seconds.into()));
+        let f = run::live_warm(&stage, warm_up, lasting, Mix::default()).await?;
         println!(
             "curve: {agents} agents x {targets} targets every {}: {:.2} CPU s per million of {}, {:.0} measurements/s, {} MiB RSS of \
              which {} before the first, ready after {:.1} s",

@@ -55,33 +55,45 @@ impl Figures {
 
 /// Lets all agents of a stage measure and send as it happens.
 pub(super) async fn live(stage: &Stage, lasting: Duration, mix: Mix) -> anyhow::Result<Figures> {
+    live_warm(stage, Duration::ZERO, lasting, mix).await
+}
+
+/// The same, but the figures are of what comes after a while: a collector meets every target of every agent for the first time
+/// only once, and makes room for it.
+pub(super) async fn live_warm(
+    stage: &Stage,
+    warm_up: Duration,
+    lasting: Duration,
+    mix: Mix,
+) -> anyhow::Result<Figures> {
+    anyhow::ensure!(warm_up.is_zero() || mix == Mix::default(), "what is sent again is not told apart after a while");
     // Whom it takes long to connect does not find slots that are over.
     let connecting = Duration::from_millis(50) * stage.shape.agents;
     let first = stage.slot_in(SETTLE + connecting);
     let agents = stage.connect(Pace::Live(first), mix).await?;
     let begin = stage.shape.slot.start_of(first);
-    let until = WallTime::from_micros(begin.as_micros() + i64::try_from(lasting.as_micros())?);
+    let warm = WallTime::from_micros(begin.as_micros() + i64::try_from(warm_up.as_micros())?);
+    let until = WallTime::from_micros(warm.as_micros() + i64::try_from(lasting.as_micros())?);
     anyhow::ensure!(SystemClock.wall() < begin, "the agents took too long to connect");
     sleep_until(begin).await;
     let offered = stage.shape.rate() * (1.0 + f64::from(mix.late) / 100.0);
-    measured(stage, agents, (begin, until), offered).await
+    measured(stage, agents, (begin, warm, until), offered).await
 }
 
 /// Lets all agents of a stage deliver what they kept of some slots.
 pub(super) async fn kept(stage: &Stage, slots: (Slot, Slot)) -> anyhow::Result<Figures> {
     let agents = stage.connect(Pace::Kept(slots.0, slots.1), Mix::default()).await?;
     let now = SystemClock.wall();
-    measured(stage, agents, (now, now), 0.0).await
+    measured(stage, agents, (now, now, now), 0.0).await
 }
 
 async fn measured(
     stage: &Stage,
     agents: Vec<super::agent::Agent>,
-    (begin, until): (WallTime, WallTime),
+    (begin, warm, until): (WallTime, WallTime, WallTime),
     offered: f64,
 ) -> anyhow::Result<Figures> {
     let idle = stage.cost()?;
-    let (asked, generator) = (stage.metric(JUDGED).await?, cost::cpu("self")?);
     let tally = Arc::new(Tally::default());
     let mut streams = JoinSet::new();
     for agent in agents {
@@ -94,17 +106,44 @@ async fn measured(
         anyhow::Ok(())
     };
     let planned = Duration::from_micros(u64::try_from(until.micros_since(begin)).unwrap_or(0));
-    tokio::time::timeout(planned + LONGER_MAX, all).await??;
+    let all = tokio::time::timeout(planned + LONGER_MAX, all);
+    // What was spent before is left out.
+    let before = async {
+        if warm > begin {
+            sleep_until(warm).await;
+        }
+        Spent::until_now(stage, &tally).await
+    };
+    let (all, before) = tokio::join!(all, before);
+    all??;
     let end = SystemClock.wall();
-    let spent = |from: WallTime| Duration::from_micros(u64::try_from(end.micros_since(from)).unwrap_or(0));
-    let (elapsed, behind) = (spent(begin), spent(until));
-    let cost = stage.cost()?.since(idle);
-    let generator = cost::cpu("self")?.saturating_sub(generator);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, read from a text")]
-    let judgements = (stage.metric(JUDGED).await? - asked) as u64;
+    let (before, now) = (before?, Spent::until_now(stage, &tally).await?);
+    let since = |from: WallTime| Duration::from_micros(u64::try_from(end.micros_since(from)).unwrap_or(0));
+    let (elapsed, behind) = (since(warm), since(until));
     let (fresh, sent) = (Tally::get(&tally.fresh), Tally::get(&tally.sent));
-    anyhow::ensure!(fresh > 0 && Tally::get(&tally.acknowledged) >= fresh, "not everything was acknowledged");
+    anyhow::ensure!(fresh > 0 && now.acknowledged >= fresh, "not everything was acknowledged");
+    let (fresh, sent) = (fresh.saturating_sub(before.acknowledged), sent.saturating_sub(before.acknowledged));
+    let (cost, generator) = (now.cost.since(before.cost), now.generator.saturating_sub(before.generator));
+    let judgements = now.judgements.saturating_sub(before.judgements);
     Ok(Figures { offered, fresh, sent, elapsed, behind, cost, idle, generator, judgements })
+}
+
+/// What there was until a moment.
+struct Spent {
+    acknowledged: u64,
+    cost: Cost,
+    generator: Duration,
+    judgements: u64,
+}
+
+impl Spent {
+    async fn until_now(stage: &Stage, tally: &Tally) -> anyhow::Result<Self> {
+        let (acknowledged, cost) = (Tally::get(&tally.acknowledged), stage.cost()?);
+        let generator = cost::cpu("self")?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, read from a text")]
+        let judgements = stage.metric(JUDGED).await? as u64;
+        Ok(Self { acknowledged, cost, generator, judgements })
+    }
 }
 
 const JUDGED: &str = "uitwijk_collector_judge_seconds_count";

@@ -6,10 +6,15 @@
 //!   duplicates    what went out already, in turns as a torn stream repeats it (same sequences) and as a restored buffer does (new ones)
 //! ```
 //!
+//! Agents do not keep step: each sends its batches a little after they were measured, by a part of the time between two of its
+//! batches that is its own. So a batch comes alone, as it does from real agents, and what it costs to sync does not depend on how
+//! many agents there are.
+//!
 //! A heartbeat after each slot says how far the agent is complete; with late batches under way that is two hours back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use uitwijk_model::{BootId, Millis, Slot, WallTime};
@@ -62,6 +67,8 @@ pub(super) struct Traffic {
     pace: Pace,
     mix: Mix,
     noise: Noise,
+    /// How long after they were measured its batches go.
+    delay: Duration,
     sequence: u64,
     live: Place,
     late: Place,
@@ -108,6 +115,7 @@ impl Traffic {
             pace,
             mix,
             noise: Noise::of(boot.0),
+            delay: delay(&shape, agent),
             sequence: 1,
             live: Place { slot, batch: 0 },
             late: Place { slot: late, batch: 0 },
@@ -131,7 +139,10 @@ impl Traffic {
     /// When the next batch may go: an attempt cannot be delivered before it was made.
     pub(super) fn due(&self) -> WallTime {
         match self.pace {
-            Pace::Live(_) if self.extra.is_empty() => self.shape.due(self.live.slot, self.live.batch),
+            Pace::Live(_) if self.extra.is_empty() => {
+                let measured = self.shape.due(self.live.slot, self.live.batch);
+                WallTime::from_micros(measured.as_micros() + i64::try_from(self.delay.as_micros()).unwrap_or(0))
+            }
             _ => WallTime::from_micros(i64::MIN),
         }
     }
@@ -204,6 +215,14 @@ impl Traffic {
     }
 }
 
+/// Parts of the golden ratio lie evenly between 0 and 1, however many there are.
+fn delay(shape: &Shape, agent: u32) -> Duration {
+    let between =
+        Duration::from_millis(shape.slot.millis().0) / u32::try_from(shape.batches().max(1)).unwrap_or(u32::MAX);
+    let part = agent.wrapping_mul(0x9e37_79b9);
+    between.mul_f64(f64::from(part) / (f64::from(u32::MAX) + 1.0))
+}
+
 fn batch(boot: BootId, first_sequence: u64, columns: Bytes, count: u32) -> Batch {
     let compression = Compression::None.into();
     Batch { boot: boot.0, first_sequence, count, columns, compression, traceparent: String::new() }
@@ -230,6 +249,18 @@ mod tests {
         assert_eq!((traffic.total, traffic.fresh), (120_000, 110_000));
         let behind = |t: WallTime| t.micros_since(shape.slot.start_of(traffic.late.slot)) / 1_000_000;
         assert!((7200..7600).contains(&behind(traffic.due())), "{}", behind(traffic.due()));
+    }
+
+    #[test]
+    fn agents_send_apart_and_none_waits_for_longer_than_its_next_batch() {
+        let shape = Arc::new(Shape::new(60, 300, 100, SlotLength::new(Millis(1000)).unwrap()).unwrap());
+        let begin = shape.slot.start_of(Slot(100_000)).plus(Millis(333));
+        let due = |agent| Traffic::new(shape.clone(), agent, Pace::Live(Slot(100_000)), Mix::default()).due();
+        let mut after: Vec<i64> = (0..60).map(|agent| due(agent).micros_since(begin)).collect();
+        after.sort_unstable();
+        assert!(after[0] >= -1000 && after[59] < 334_000, "{after:?}");
+        let apart = after.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(apart.clone().all(|us| (2000..10_000).contains(&us)), "{after:?}");
     }
 
     #[test]
