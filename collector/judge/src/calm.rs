@@ -133,10 +133,12 @@ fn standby_down(scene: &Scene<'_>) -> bool {
 pub(crate) fn bad_region(scene: &Scene<'_>, region: RegionIx) -> bool {
     let policy = &scene.topology.policy;
     let (hard_share, soft_share) = (threshold(policy.hard_share), threshold(policy.soft_share));
+    let mut targets = scene.topology.endpoints.iter().filter_map(|e| e.regional[region]);
     if scene.hard.is_clean() && hard_share.min(soft_share) > 0 {
+        debug_assert!(targets.all(|t| scene.hard.view(t).failing() == 0), "nobody fails, and a region is bad");
         return false;
     }
-    scene.topology.endpoints.iter().filter_map(|e| e.regional[region]).any(|t| {
+    targets.any(|t| {
         let now = scene.hard.view(t).failing();
         if now >= soft_share && parted(scene, t) {
             return false;

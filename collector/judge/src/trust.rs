@@ -266,21 +266,21 @@ pub(crate) struct Court<'a> {
     pub(crate) window: Window<'a>,
     /// Votes per agent, in halves.
     pub(crate) weights: &'a [u32],
-    /// Nobody, with a vote or without, saw any failure or slowness, which is nearly always so.
-    is_clean: bool,
+    /// Nobody, with a vote or without, saw any failure or slowness, which is nearly always so; looked at when it is first asked for.
+    is_clean: OnceCell<bool>,
     /// What each agent loses by itself; found when it is first asked for.
     own: OnceCell<Vec<u64>>,
 }
 
 impl<'a> Court<'a> {
     pub(crate) fn new(window: Window<'a>, weights: &'a [u32]) -> Self {
-        let is_clean = window.counts.iter().fold(0, |bad, count| bad | count.failed | count.slow) == 0;
-        Self { window, weights, is_clean, own: OnceCell::new() }
+        Self { window, weights, is_clean: OnceCell::new(), own: OnceCell::new() }
     }
 
     /// Whether nothing in the window failed or was slow: then no target fails for anybody.
-    pub(crate) const fn is_clean(&self) -> bool {
-        self.is_clean
+    pub(crate) fn is_clean(&self) -> bool {
+        let bad = || self.window.counts.iter().fold(0, |bad, count| bad | count.failed | count.slow);
+        *self.is_clean.get_or_init(|| bad() == 0)
     }
 
     fn own_loss(&self, v: AgentIx) -> u64 {

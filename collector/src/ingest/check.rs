@@ -31,7 +31,7 @@ pub(super) struct Checked {
     pub(super) keys: Vec<Key>,
     /// In order of row.
     pub(super) bad: Vec<(u16, RefusalReason)>,
-    /// Where their slots lie, each at least once.
+    /// Where the slots of the good ones lie, each at least once. Where only such lie that were refused later may be among them.
     pub(super) stretches: Vec<Stretch>,
     /// What the good ones name.
     pub(super) names: Arc<Names>,
@@ -51,10 +51,6 @@ impl Checked {
         let mut stays = self.good.iter().map(|row| !went(row)).collect::<Vec<_>>().into_iter();
         self.keys.retain(|_| stays.next().unwrap_or(true));
         self.good.retain(|row| !went(row));
-        self.stretches.clear();
-        for (key, row) in self.keys.iter().zip(&self.good) {
-            stretch(&mut self.stretches, key.slot_length, row.slot);
-        }
     }
 }
 

@@ -163,7 +163,8 @@ impl Dedup {
     /// The slots of an agent around a slot. The chunk must have been loaded.
     pub(super) fn series(&mut self, agent: &AgentId, length: SlotLength, slot: Slot) -> AgentSlots<'_> {
         let stretch = Stretch::of(length, slot);
-        let chunk = self.chunks.entry(stretch.id).or_default();
+        // One that was made here would take for new what is stored.
+        let chunk = self.chunks.get_mut(&stretch.id).expect("the chunks of a group are loaded before it is applied");
         chunk.touched = self.group;
         if !chunk.agents.contains_key(agent) {
             chunk.agents.insert(agent.clone(), Series::default());

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status, Streaming};
 use uitwijk_identity::{PeerInfo, Role, peer_of};
-use uitwijk_model::{AgentId, Clock, Vantage, WallTime};
+use uitwijk_model::{AgentId, Clock, SystemClock, Vantage, WallTime};
 use uitwijk_proto::v1;
 use uitwijk_telemetry::Health;
 
@@ -110,6 +110,7 @@ impl IngestService {
             store: parts.store.clone(),
             plans: parts.plans.clone(),
             clock: parts.clock.clone(),
+            pace: Arc::new(SystemClock),
             board: board.clone(),
             health: parts.health,
             judge: parts.judge,

@@ -390,7 +390,7 @@ async fn a_full_disk_delays_verdicts_and_loses_none() {
     court.close().await;
 }
 
-/// One agent's rows of a slot are missing, and come much later, when going back has just taken a second.
+/// One agent's rows of a slot are missing, and come much later, when going back has just taken half a second.
 #[test]
 fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_rests_on_it() {
     let mut bench = Bench::new(&plan(), usize::MAX);
@@ -421,9 +421,9 @@ fn what_is_hours_late_waits_while_going_back_rests_and_what_is_said_meanwhile_re
         ask(&mut bench, seconds + 10, 0);
     }
     late(&mut bench, 100, 7200);
-    let (again, _) = ask(&mut bench, 7205, 1000);
+    let (again, _) = ask(&mut bench, 7205, 500);
     assert!(again > 0, "the first goes back at once");
-    // That took a second for each judge, so the next waits for a hundred times as long. What is a minute late does not.
+    // That took half a second for each judge, so the next waits for two hundred times as long. What is a minute late does not.
     let over = 7205 + (100 * again as u64).min(300);
     for now in (7210..over).step_by(10) {
         late(&mut bench, now - 7110, now);

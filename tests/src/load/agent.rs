@@ -116,7 +116,7 @@ async fn send(
     sizes: mpsc::UnboundedSender<u64>,
     until: WallTime,
 ) -> anyhow::Result<(Traffic, mpsc::Sender<FromAgent>)> {
-    while !traffic.is_over() && traffic.due() < until {
+    while !traffic.is_over() && traffic.measured() < until {
         room.acquire().await?.forget();
         let early = traffic.due().micros_since(SystemClock.wall());
         if early > 0 {

@@ -25,7 +25,7 @@ pub(super) struct Figures {
     pub(super) fresh: u64,
     /// All that were sent, those that were sent again included.
     pub(super) sent: u64,
-    /// From the first slot's begin to the last acknowledgement.
+    /// From the first slot's begin, or the end of the warm-up, to the last acknowledgement.
     pub(super) elapsed: Duration,
     /// How much of that was after the last batch was due.
     pub(super) behind: Duration,
@@ -106,7 +106,7 @@ async fn measured(
         anyhow::Ok(())
     };
     let planned = Duration::from_micros(u64::try_from(until.micros_since(begin)).unwrap_or(0));
-    let all = tokio::time::timeout(planned + LONGER_MAX, all);
+    let all = async { tokio::time::timeout(planned + LONGER_MAX, all).await? };
     // What was spent before is left out.
     let before = async {
         if warm > begin {
@@ -114,10 +114,9 @@ async fn measured(
         }
         Spent::until_now(stage, &tally).await
     };
-    let (all, before) = tokio::join!(all, before);
-    all??;
+    let ((), before) = tokio::try_join!(all, before)?;
     let end = SystemClock.wall();
-    let (before, now) = (before?, Spent::until_now(stage, &tally).await?);
+    let now = Spent::until_now(stage, &tally).await?;
     let since = |from: WallTime| Duration::from_micros(u64::try_from(end.micros_since(from)).unwrap_or(0));
     let (elapsed, behind) = (since(warm), since(until));
     let (fresh, sent) = (Tally::get(&tally.fresh), Tally::get(&tally.sent));

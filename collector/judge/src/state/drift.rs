@@ -149,7 +149,7 @@ impl Drift {
     /// Whether an agent's sum says that a target got slower by enough.
     fn is_alarmed(&self, topology: &Topology, v: AgentIx, endpoint: Option<usize>, slot: i64) -> bool {
         let (limits, sum) = (&topology.drift, &self.sums[Self::sum_at(topology, v, endpoint)]);
-        // No limit is nothing, and nearly every sum is less than any.
+        // A limit is the least deviation at least, for its threshold is 1 at least, and nearly every sum is less.
         if sum.high < DEVIATION_MIN {
             return false;
         }

@@ -204,6 +204,7 @@ mod tests {
             }
             let is_one = |(i, c): (usize, &Count)| i >= from && c.failed + c.slow > 0;
             prop_assert_eq!(pooled.first_hurt(|i| i >= from), pooled.counts.iter().enumerate().position(is_one));
+            prop_assert_eq!(pooled.hurt, pooled.counts.iter().filter(|c| is_hurt(c)).count());
             prop_assert!(pooled.len() <= most);
         }
 

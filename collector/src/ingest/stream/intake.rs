@@ -17,7 +17,7 @@ use crate::ingest::service::Shared;
 use crate::ingest::work::{IncomingBatch, Permits, Work};
 
 /// Memory of a decoded row that waits, beside the bytes of its columns.
-const ROW_BYTES: usize = 160;
+const ROW_BYTES: usize = 184;
 
 impl StreamTask {
     pub(super) async fn batch(&mut self, batch: v1::Batch) -> Result<(), End> {

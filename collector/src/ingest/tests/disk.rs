@@ -46,7 +46,7 @@ async fn a_quick_disk_is_not_asked_for_a_sync_for_each_message() {
         agent.batch(batch(5, sequence, &[row("control:ctl-0", at, 0, 1)])).await;
         agent.acknowledged(5, sequence + 1).await;
     }
-    // The first waits for nothing.
+    // One group may have begun just before, and the last need not be over.
     let most = begun.elapsed().as_micros() / APART.as_micros() + 2;
     let asked = world.hot.writes() - before;
     assert!(u128::from(asked) <= most, "{asked} syncs where {most} may be");

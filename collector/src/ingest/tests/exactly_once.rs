@@ -81,6 +81,7 @@ pub(super) fn committer(store: Store, judge: mpsc::Sender<JudgeInput>, dedup_byt
         store,
         plans: Arc::new(Plans::fixed(plan(1, 1))),
         clock: TestClock::at(NOW),
+        pace: TestClock::at(NOW),
         board: Arc::new(Board::default()),
         health: Health::default(),
         judge,
