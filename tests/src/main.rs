@@ -15,7 +15,8 @@ use uitwijk_tests::load::Load;
 use uitwijk_tests::world::tls::SiteCertificate;
 use uitwijk_tests::world::{World, WorldOptions, control};
 
-/// The same as in the binaries that ship, for this one plays them.
+/// The same as in the collector.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

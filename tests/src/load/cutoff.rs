@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Agent, collector, certificates, names and probes are real: fresh TLS to three sites in this process. Only what was kept of the day
-//! before is made. How late a probe began, and how large process and buffer are, say `/proc` and the agent's own metrics.
+//! before is made. The allocator is the one that agents ship with. How late a probe began, and how large process and buffer are, say `/proc` and the agent's own metrics.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,10 @@ struct Scene {
 
 impl Cutoff {
     pub(super) async fn run(&self, dir: &Path, binary: &Path) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            cfg!(not(feature = "mimalloc")),
+            "agents ship with the system's allocator, and this program has the collector's: run it with --no-default-features"
+        );
         let mut scene = self.scene(dir, binary).await?;
         scene.until("the plan", Duration::from_secs(60), |f| f.attempts > 0.0).await?;
         scene.agent.stop(STOP).await?;
