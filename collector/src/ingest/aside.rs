@@ -41,6 +41,9 @@ pub(super) struct Aside {
     metrics: IngestMetrics,
     waiting: Vec<IncomingBatch>,
     loading: HashSet<ChunkId>,
+    /// What was not far when it was first looked at for the group that is made up now. Sealing goes on meanwhile, and what is read for
+    /// the group must not be asked for from afar as well: that would come later and know less.
+    near: HashSet<ChunkId>,
 }
 
 impl Aside {
@@ -52,14 +55,15 @@ impl Aside {
         give_up: CancellationToken,
         metrics: IngestMetrics,
     ) -> Self {
-        let (waiting, loading) = (Vec::new(), HashSet::new());
-        Self { store, plans, queue, rows_max, give_up, metrics, waiting, loading }
+        let (waiting, loading, near) = (Vec::new(), HashSet::new(), HashSet::new());
+        Self { store, plans, queue, rows_max, give_up, metrics, waiting, loading, near }
     }
 
     /// What need not wait, or need not any longer.
     pub(super) fn admit(&mut self, work: Vec<Work>, dedup: &mut Dedup) -> Vec<Work> {
         let mut ready = Vec::with_capacity(work.len());
         let mut is_news = false;
+        self.near.clear();
         for work in work {
             match work {
                 Work::Batch(batch) => self.sort(*batch, dedup, &mut ready),
@@ -93,9 +97,13 @@ impl Aside {
     }
 
     /// What is on its way is far, even if it could be had on this disk by now: it must not be older than what is in memory.
-    fn is_far(&self, id: ChunkId) -> bool {
+    fn is_far(&mut self, id: ChunkId) -> bool {
         let (from, to) = range_of(id);
-        self.loading.contains(&id) || self.store.is_far(from, to)
+        let is_far = self.loading.contains(&id) || (!self.near.contains(&id) && self.store.is_far(from, to));
+        if !is_far {
+            self.near.insert(id);
+        }
+        is_far
     }
 
     fn keep(&mut self, batch: IncomingBatch) {

@@ -123,7 +123,8 @@ impl Pace {
             Back::Not => {}
             Back::Near => self.spent.at_all = longer(self.spent.at_all),
             Back::All => {
-                (self.spent.at_all, self.spent.to_all) = (longer(self.spent.at_all), longer(self.spent.to_all))
+                self.spent.at_all = longer(self.spent.at_all);
+                self.spent.to_all = longer(self.spent.to_all);
             }
         }
     }
