@@ -1,7 +1,7 @@
 //! Is everything that was acknowledged there after `kill -9`?
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -13,12 +13,9 @@ use crate::testing::{row, slot_now};
 
 const DIR: &str = "UITWIJK_TEST_CRASH_DIR";
 
-/// Not a test: the process that is killed. It prints the number of each group after its sync.
-#[test]
-#[ignore = "no test of its own: the process that the test below starts"]
-fn child() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();
+/// What the process does that is killed: it prints the number of each group after its sync.
+fn child(dir: &Path) {
+    let store = Store::open(dir, DiskOptions::default(), Arc::new(SystemClock)).unwrap();
     let first = all_rows(&store).len() as u64;
     for i in first.. {
         let mut writes = Writes::default();
@@ -31,11 +28,15 @@ fn child() {
 
 #[test]
 fn what_was_synced_outlives_the_process() {
+    // It starts itself, to be killed.
+    if let Some(dir) = std::env::var_os(DIR) {
+        return child(Path::new(&dir));
+    }
     let dir = tempfile::tempdir().unwrap();
     let mut promised = 0;
     for kills in 1..=3 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::crash::child", "--ignored", "--nocapture"])
+            .args(["--exact", "store::tests::crash::what_was_synced_outlives_the_process", "--nocapture"])
             .env(DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()

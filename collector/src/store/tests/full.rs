@@ -3,7 +3,7 @@
 //! A limit on the size of files plays the full disk: it needs no rights, and is lifted from outside while the process runs.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +29,9 @@ fn say(text: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// Not a test: the process whose disk is full. It writes each group until it is taken, as the committer does.
-#[test]
-#[ignore = "no test of its own: the process that the test below starts"]
-fn child() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();
+/// What the process does whose disk is full: it writes each group until it is taken, as the committer does.
+fn child(dir: &Path) {
+    let store = Store::open(dir, DiskOptions::default(), Arc::new(SystemClock)).unwrap();
     say("open");
     // The limit comes from outside now; a line of the parent tells that it is there.
     std::io::stdin().lines().next().unwrap().unwrap();
@@ -65,6 +62,10 @@ const SCAN: ScanLimits = ScanLimits { keys_max: 64, bytes_max: 8 << 20 };
 
 #[test]
 fn a_full_disk_refuses_groups_until_it_has_space_again() {
+    // It starts itself, with a limit.
+    if let Some(dir) = std::env::var_os(DIR) {
+        return child(Path::new(&dir));
+    }
     if Command::new("prlimit").arg("--version").output().is_err() {
         println!("skipped: there is no prlimit here to lift the limit");
         return;
@@ -74,7 +75,7 @@ fn a_full_disk_refuses_groups_until_it_has_space_again() {
     let mut child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::full::child", "--ignored", "--nocapture"])
+        .args(["--exact", "store::tests::full::a_full_disk_refuses_groups_until_it_has_space_again", "--nocapture"])
         .env(DIR, dir.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

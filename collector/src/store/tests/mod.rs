@@ -23,7 +23,7 @@ use super::{Mask, RecordKey, Store, StoredBatch, Writes, small};
 use crate::testing::{NOW, agent_id, vantage};
 
 /// A batch of one agent as the committer would store it.
-fn stored(agent: &str, serial: u64, rows: &[Measurement]) -> StoredBatch {
+pub(crate) fn stored(agent: &str, serial: u64, rows: &[Measurement]) -> StoredBatch {
     let columns = columns::encode(rows);
     let from = rows.iter().map(|m| m.scheduled).min().unwrap();
     let to = rows.iter().map(|m| m.scheduled).max().unwrap();
@@ -45,7 +45,7 @@ fn stored(agent: &str, serial: u64, rows: &[Measurement]) -> StoredBatch {
     }
 }
 
-fn write(store: &Store, batches: &[StoredBatch]) {
+pub(crate) fn write(store: &Store, batches: &[StoredBatch]) {
     let mut writes = Writes::default();
     batches.iter().for_each(|batch| writes.batch(batch));
     let highest = batches.iter().map(|batch| batch.key.serial).max().unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -16,13 +16,10 @@ use crate::testing::{NOW, row, slot_now};
 const DIR: &str = "UITWIJK_TEST_SEALING_DIR";
 const ROUNDS: u64 = 12;
 
-/// Not a test: the process that is killed. One thread writes, one seals what was written, removes what is covered and takes
-/// away what failed rounds left.
-#[test]
-#[ignore = "no test of its own: the process that the test below starts"]
-fn child() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let store = Store::open(&PathBuf::from(dir), DiskOptions::default(), Arc::new(SystemClock)).unwrap();
+/// What the process does that is killed. One thread writes, one seals what was written, removes what is covered and takes away
+/// what failed rounds left.
+fn child(dir: &Path) {
+    let store = Store::open(dir, DiskOptions::default(), Arc::new(SystemClock)).unwrap();
     let first = all_rows(&store).len() as u64;
     let sealing = store.clone();
     std::thread::spawn(move || {
@@ -52,11 +49,16 @@ fn say(text: &str) {
 
 #[test]
 fn a_kill_at_any_step_loses_nothing_and_doubles_nothing() {
+    // It starts itself, to be killed.
+    if let Some(dir) = std::env::var_os(DIR) {
+        return child(Path::new(&dir));
+    }
     let dir = tempfile::tempdir().unwrap();
     let (mut promised, mut sealed) = (0u64, 0u64);
     for round in 1..=ROUNDS {
+        let name = "store::tests::sealing_killed::a_kill_at_any_step_loses_nothing_and_doubles_nothing";
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::sealing_killed::child", "--ignored", "--nocapture"])
+            .args(["--exact", name, "--nocapture"])
             .env(DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -78,7 +80,7 @@ fn a_kill_at_any_step_loses_nothing_and_doubles_nothing() {
     assert!(sealed > 0, "nothing was ever sealed");
 }
 
-fn check(dir: &std::path::Path, promised: u64) {
+fn check(dir: &Path, promised: u64) {
     let store = Store::open(dir, DiskOptions::default(), Arc::new(SystemClock)).unwrap();
     let mut times: BTreeMap<u64, usize> = BTreeMap::new();
     for row in all_rows(&store) {
