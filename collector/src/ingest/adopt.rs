@@ -139,10 +139,7 @@ impl Adopting {
     }
 
     fn commit(&mut self, work: Vec<Work>) -> Result<(), StoreError> {
-        for work in &work {
-            let Work::Batch(batch) = work else { continue };
-            self.state.dedup.load(&self.plans, batch.checked.iter().flat_map(|checked| &checked.stretches))?;
-        }
+        self.state.dedup.load(&self.plans, work.iter().flat_map(Work::stretches))?;
         let mut group = self.state.apply(work);
         let refused = group.acknowledgements.iter().fold(Refused::default(), |mut all, (_, _, refused)| {
             all.merge(refused);

@@ -86,7 +86,7 @@ impl Aside {
     }
 
     fn sort(&mut self, batch: IncomingBatch, dedup: &Dedup, ready: &mut Vec<Work>) {
-        let missing = dedup.missing(batch.checked.iter().flat_map(|checked| &checked.stretches));
+        let missing = dedup.missing(batch.stretches());
         let far: Vec<ChunkId> = missing.into_iter().filter(|id| self.is_far(*id)).collect();
         if far.is_empty() {
             ready.push(Work::Batch(Box::new(batch)));
@@ -176,5 +176,35 @@ impl Loader {
         if let Some(queue) = self.queue.upgrade() {
             let _ = queue.blocking_send(Work::Loaded(self.id, Box::new(chunk)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use uitwijk_model::{Millis, Slot, SlotLength};
+
+    use super::*;
+    use crate::ingest::dedup::Stretch;
+    use crate::store::tests::sealing::{remove_covered, seal_all};
+    use crate::store::tests::{stored, write};
+    use crate::store::{MemoryStore, Objects};
+    use crate::testing::{plan, row, slot_now};
+
+    #[test]
+    fn what_was_near_for_a_group_is_near_until_the_next() {
+        let store = Store::joined(Arc::<MemoryStore>::default(), Objects::far(Arc::new(InMemory::new()))).unwrap();
+        let old = slot_now() - 3 * 360;
+        write(&store, &[stored("nl-1", 1, &[row("control:ctl-0", old, 0, 1)])]);
+        let id = Stretch::of(SlotLength::new(Millis(10_000)).unwrap(), Slot(old)).id;
+        let (plans, queue) = (Arc::new(Plans::fixed(plan(1, 1))), mpsc::channel(1).0.downgrade());
+        let metrics = IngestMetrics::default();
+        let mut aside = Aside::new(store.clone(), plans, queue, 100, CancellationToken::new(), metrics);
+        assert!(!aside.is_far(id), "it was not sealed");
+        seal_all(&store, 100);
+        remove_covered(&store);
+        assert!(!aside.is_far(id), "the group reads it, whatever that takes");
+        aside.admit(Vec::new(), &mut Dedup::new(store, 1 << 20));
+        assert!(aside.is_far(id));
     }
 }

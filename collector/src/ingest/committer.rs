@@ -274,11 +274,7 @@ fn gather(first: Work, queue: &mut mpsc::Receiver<Work>, rows_max: usize) -> Vec
 
 /// The one step of a group that reads the disk comes before all that change something, so that it can be tried again.
 fn load_chunks(state: &mut State, plans: &Plans, work: &[Work]) -> Result<(), StoreError> {
-    for work in work {
-        let Work::Batch(batch) = work else { continue };
-        state.dedup.load(plans, batch.checked.iter().flat_map(|checked| &checked.stretches))?;
-    }
-    Ok(())
+    state.dedup.load(plans, work.iter().flat_map(Work::stretches))
 }
 
 fn cursors(

@@ -8,7 +8,7 @@ use uitwijk_model::{AgentId, BootId, Sequence, Vantage, WallTime};
 use uitwijk_proto::v1::{self, LossReason};
 
 use super::check::Checked;
-use super::dedup::{Chunk, ChunkId};
+use super::dedup::{Chunk, ChunkId, Stretch};
 use super::mailbox::Mailbox;
 
 /// The agent at the other end of a stream, from its certificate.
@@ -55,6 +55,13 @@ pub(super) struct IncomingBatch {
     pub(super) permits: Permits,
 }
 
+impl IncomingBatch {
+    /// Where the slots of its good rows lie.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        self.checked.iter().flat_map(|checked| &checked.stretches)
+    }
+}
+
 /// Given back when the batch is done.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
@@ -94,6 +101,15 @@ pub(super) struct Claim {
 }
 
 impl Work {
+    /// Where the slots of rows in it lie that may be stored.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        let batch = match self {
+            Self::Batch(batch) => Some(batch),
+            _ => None,
+        };
+        batch.into_iter().flat_map(|batch| batch.stretches())
+    }
+
     /// Rows in it, to bound a group.
     pub(super) fn rows(&self) -> usize {
         match self {
