@@ -149,8 +149,8 @@ impl Drift {
     /// Whether an agent's sum says that a target got slower by enough.
     fn is_alarmed(&self, topology: &Topology, v: AgentIx, endpoint: Option<usize>, slot: i64) -> bool {
         let (limits, sum) = (&topology.drift, &self.sums[Self::sum_at(topology, v, endpoint)]);
-        // A limit is the least deviation at least, for its threshold is 1 at least, and nearly every sum is less.
-        if sum.high < DEVIATION_MIN {
+        // Nearly every sum is less than the limit of the least deviation, and no limit is.
+        if sum.high < limits.of(DEVIATION_MIN).1 {
             return false;
         }
         let sigma = (self.usual[self.usual_at(topology, v, endpoint)].deviation * 5 / 4) >> FINE;
