@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Agent, collector, certificates, names and probes are real: fresh TLS to three sites in this process. Only what was kept of the day
-//! before is made. The allocator is the one that agents ship with. How late a probe began, and how large process and buffer are, say `/proc` and the agent's own metrics.
+//! before is made. The allocator is the one that agents ship with. How late a probe began, and how large process and buffer are, say
+//! `/proc` and the agent's own metrics.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
